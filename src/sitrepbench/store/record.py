@@ -1,0 +1,130 @@
+"""A run's record: what lies in ``<results>/runs/<content key>/`` once a run is done.
+
+``record.json`` holds everything but the tables; ``predictions.parquet`` and ``cells.parquet``
+hold those. A record is written beside and renamed into place, so a folder that exists is whole.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sitrepbench.errors import StoreError
+from sitrepbench.predictions import PredictionsTable
+
+RECORD_FORMAT = 1
+RECORD_FILE = "record.json"
+PREDICTIONS_FILE = "predictions.parquet"
+CELLS_FILE = "cells.parquet"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What is kept of one finished run.
+
+    Parameters
+    ----------
+    key : str
+        The content key (hex): what decides the predictions, and the folder's name.
+    key_parts : dict
+        The key's ingredients by name, so that two keys can be compared field by field.
+    names : dict
+        The chosen ``dataset``, `protocol`, ``features`` and ``model`` by their config names.
+    run_name : str
+        At most 18 characters, for lists.
+    study : str
+        The study or, without one, ``adhoc``.
+    config : dict
+        The whole resolved configuration.
+    overrides : list of str
+        What was given on the command line.
+    dataset : dict
+        ``name, digest, version, source, sentences, documents`` of what was scored, and under
+        ``trained_on`` the same of another dataset where the protocol has one.
+    labels : list of str
+        The label set, in order.
+    environment : dict
+        Python, libraries, BLAS, CPU, commit, host (see `sitrepbench.environment`).
+    created : str
+        When the run finished, ISO 8601 in UTC.
+    seconds : dict
+        ``total``, ``fit`` and ``predict`` wall time, seconds.
+    peak_memory_mb : float
+        The highest resident set of the process, MiB.
+    looks : list of dict
+        The looks at locked test splits that this run took: ``split, reason, time, by``.
+    notes : list of str
+        What a reader of the run should know, one line each.
+    scores : dict
+        Per part the headline metrics, a copy for lists; the predictions are the truth.
+    predictions_digest : str
+        As `PredictionsTable.digest` gives it.
+    """
+
+    key: str
+    key_parts: dict[str, Any]
+    names: dict[str, str]
+    run_name: str
+    study: str
+    config: dict[str, Any]
+    overrides: list[str]
+    dataset: dict[str, Any]
+    labels: list[str]
+    environment: dict[str, Any]
+    created: str
+    seconds: dict[str, float]
+    peak_memory_mb: float
+    looks: list[dict[str, str]]
+    notes: list[str]
+    scores: dict[str, dict[str, float]]
+    predictions_digest: str
+    format: int = RECORD_FORMAT
+    folder: Path = field(default=Path(), compare=False)
+
+    def predictions(self) -> PredictionsTable:
+        """Read the predictions table."""
+        return PredictionsTable.read(self.folder / PREDICTIONS_FILE, tuple(self.labels))
+
+    def cells(self) -> pd.DataFrame:
+        """Read the table of cells: part, repeat, fold, n_train, n_test, seconds."""
+        return pd.read_parquet(self.folder / CELLS_FILE)
+
+
+def write_record(
+    record: RunRecord, folder: Path, *, predictions: PredictionsTable, cells: pd.DataFrame
+) -> None:
+    """Write a record and its tables into an existing, empty folder."""
+    predictions.write(folder / PREDICTIONS_FILE)
+    cells.to_parquet(folder / CELLS_FILE, index=False)
+    content = asdict(record)
+    del content["folder"]
+    (folder / RECORD_FILE).write_text(
+        json.dumps(content, indent=1, sort_keys=True, allow_nan=True, ensure_ascii=False) + "\n",
+        encoding="utf-8",
+    )
+
+
+def read_record(folder: Path) -> RunRecord:
+    """Read the record in ``folder``.
+
+    Raises
+    ------
+    StoreError
+        When the file is missing, damaged or of another format.
+    """
+    path = folder / RECORD_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: not a readable run record: {error}") from error
+    known = {item.name for item in fields(RunRecord)} - {"folder"}
+    if not isinstance(content, dict) or content.get("format") != RECORD_FORMAT:
+        raise StoreError(f"{path}: expected a record of format {RECORD_FORMAT}")
+    if set(content) != known:
+        odd = ", ".join(sorted(set(content) ^ known))
+        raise StoreError(f"{path}: fields missing or unknown: {odd}")
+    return RunRecord(**content, folder=folder)
