@@ -1,0 +1,134 @@
+"""The command line: parse, call, print, exit code. What a command needs is imported inside it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from sitrepbench import __version__
+from sitrepbench.errors import SitrepBenchError
+
+INTERRUPTED = 130
+#: Prints the traceback of an error that would be one message.
+DEBUG_VARIABLE = "SITREPBENCH_DEBUG"
+
+DESCRIPTION = """\
+A research benchmark: what does a sentence of conflict reporting tell us?
+
+  sitrepbench run dataset=table dataset.path=my.csv model=linear_svm
+  sitrepbench ui
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; see `sitrepbench.errors` for the codes."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if given[:1] == ["run"]:
+            # Everything behind `run` is Hydra's grammar and is parsed by Hydra.
+            from sitrepbench.cli.run import run_command
+
+            return run_command(given[1:])
+        parsed = _parser().parse_args(given)
+        return int(parsed.command(parsed) or 0)
+    except SitrepBenchError as error:
+        if os.environ.get(DEBUG_VARIABLE):
+            raise
+        print(f"sitrepbench: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("sitrepbench: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away, as in `sitrepbench list | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sitrepbench",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="'sitrepbench COMMAND --help' tells more. Documentation: docs/ in the repository.",
+    )
+    parser.add_argument("--version", action="version", version=f"sitrepbench {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    # Listed here for --help; main() hands it over before this parser sees it.
+    commands.add_parser("run", help="run one configuration, or with -m a sweep", add_help=False)
+
+    listing = commands.add_parser("list", help="list the finished runs of a results store")
+    _add_store(listing)
+    listing.add_argument("--study", help="only the runs of this study")
+    listing.add_argument("--json", action="store_true", help="as JSON")
+    listing.set_defaults(command=_list)
+
+    show = commands.add_parser("show", help="show the scores of a finished run")
+    show.add_argument("run", help="a content key (or its beginning) or a run name")
+    _add_store(show)
+    show.add_argument("--json", action="store_true", help="as JSON")
+    show.set_defaults(command=_show)
+
+    looks = commands.add_parser("looks", help="list the recorded looks at test splits")
+    _add_store(looks)
+    looks.add_argument("--json", action="store_true", help="as JSON")
+    looks.set_defaults(command=_looks)
+
+    explain = commands.add_parser("keywords", help="show which keyword rules fire in a sentence")
+    explain.add_argument("text", nargs="+", help="the sentence")
+    explain.add_argument("--lexicon", default="english", help="a lexicon's name or file")
+    explain.set_defaults(command=_keywords)
+
+    ui = commands.add_parser("ui", help="open the MLflow UI at the leaderboard of a study")
+    _add_store(ui)
+    ui.add_argument("--study", help="the study to open at (default: the latest)")
+    ui.add_argument("--port", type=int, help="the port on 127.0.0.1 (default: 5055, or a free one)")
+    ui.add_argument("--tracking-uri", help="another store or server than the results store's")
+    ui.add_argument("--no-browser", action="store_true", help="only print the address")
+    ui.set_defaults(command=_ui)
+    return parser
+
+
+def _add_store(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--results-dir", default="results", metavar="DIR", help="the results store (default: %(default)s)"
+    )
+
+
+def _list(parsed: argparse.Namespace) -> int:
+    from sitrepbench.cli.stored import list_runs
+
+    return list_runs(parsed.results_dir, study=parsed.study, as_json=parsed.json)
+
+
+def _show(parsed: argparse.Namespace) -> int:
+    from sitrepbench.cli.stored import show_run
+
+    return show_run(parsed.results_dir, parsed.run, as_json=parsed.json)
+
+
+def _looks(parsed: argparse.Namespace) -> int:
+    from sitrepbench.cli.stored import list_looks
+
+    return list_looks(parsed.results_dir, as_json=parsed.json)
+
+
+def _keywords(parsed: argparse.Namespace) -> int:
+    from sitrepbench.cli.stored import explain_keywords
+
+    return explain_keywords(" ".join(parsed.text), lexicon=parsed.lexicon)
+
+
+def _ui(parsed: argparse.Namespace) -> int:
+    from sitrepbench.cli.ui import open_ui
+
+    return open_ui(
+        parsed.results_dir,
+        study=parsed.study,
+        port=parsed.port,
+        tracking_uri=parsed.tracking_uri,
+        open_browser=not parsed.no_browser,
+    )

@@ -1,0 +1,1 @@
+"""Configuration: composed by Hydra, checked against signatures, and turned into content keys."""

@@ -6,7 +6,9 @@ hold those. A record is written beside and renamed into place, so a folder that 
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ RECORD_FORMAT = 1
 RECORD_FILE = "record.json"
 PREDICTIONS_FILE = "predictions.parquet"
 CELLS_FILE = "cells.parquet"
+TABLE_FILES = (PREDICTIONS_FILE, CELLS_FILE)
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class RunRecord:
         Per part the headline metrics, a copy for lists; the predictions are the truth.
     predictions_digest : str
         As `PredictionsTable.digest` gives it.
+    files : dict
+        The sha256 of each table's file, filled in by `write_record`.
     """
 
     key: str
@@ -82,6 +87,7 @@ class RunRecord:
     notes: list[str]
     scores: dict[str, dict[str, float]]
     predictions_digest: str
+    files: dict[str, str] = field(default_factory=dict)
     format: int = RECORD_FORMAT
     folder: Path = field(default=Path(), compare=False)
 
@@ -97,24 +103,28 @@ class RunRecord:
 def write_record(
     record: RunRecord, folder: Path, *, predictions: PredictionsTable, cells: pd.DataFrame
 ) -> None:
-    """Write a record and its tables into an existing, empty folder."""
+    """Write a record and its tables into an existing, empty folder, through to the disk."""
     predictions.write(folder / PREDICTIONS_FILE)
     cells.to_parquet(folder / CELLS_FILE, index=False)
     content = asdict(record)
     del content["folder"]
+    content["files"] = {name: _file_digest(folder / name) for name in TABLE_FILES}
     (folder / RECORD_FILE).write_text(
         json.dumps(content, indent=1, sort_keys=True, allow_nan=True, ensure_ascii=False) + "\n",
         encoding="utf-8",
     )
+    for name in (*TABLE_FILES, RECORD_FILE):
+        with (folder / name).open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def read_record(folder: Path) -> RunRecord:
-    """Read the record in ``folder``.
+    """Read the record in ``folder`` and check that its tables are whole.
 
     Raises
     ------
     StoreError
-        When the file is missing, damaged or of another format.
+        When a file is missing, damaged or of another format.
     """
     path = folder / RECORD_FILE
     try:
@@ -127,4 +137,16 @@ def read_record(folder: Path) -> RunRecord:
     if set(content) != known:
         odd = ", ".join(sorted(set(content) ^ known))
         raise StoreError(f"{path}: fields missing or unknown: {odd}")
+    for name in TABLE_FILES:
+        try:
+            found = _file_digest(folder / name)
+        except OSError as error:
+            raise StoreError(f"{folder / name}: cannot be read: {error}") from error
+        if found != content["files"].get(name):
+            raise StoreError(f"{folder / name}: changed since it was written")
     return RunRecord(**content, folder=folder)
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,136 @@
+"""What ``sitrepbench run`` prints and logs once its runs are computed, and its exit code."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from sitrepbench.cli.run import Outcome
+from sitrepbench.config.run_config import RunConfig
+from sitrepbench.errors import TrackingError
+from sitrepbench.report.ranking import print_ranking
+from sitrepbench.report.terminal import print_summary
+from sitrepbench.runs import ADHOC, summarise_parts
+from sitrepbench.store.record import RunRecord
+from sitrepbench.tracking.settings import TrackingSettings
+
+INCOMPLETE = 1
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A job that came to a record."""
+
+    config: RunConfig
+    record: RunRecord
+    cached: bool
+
+
+def report(outcomes: Sequence[Outcome], *, swept: bool) -> int:
+    """Log what is finished, print tables and errors, and return the exit code."""
+    done = [
+        Finished(outcome.config, outcome.record, outcome.cached)
+        for outcome in outcomes
+        if outcome.config is not None and outcome.record is not None
+    ]
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    if not swept and failed and failed[0].error is not None:
+        raise failed[0].error
+    console = Console()
+    untracked = _track(done)
+    if swept:
+        _print_sweep(done, failed, console)
+    else:
+        print_record(done[0].record, console=console, cached=done[0].cached)
+    if done and untracked is None:
+        _print_next(done[-1], console)
+    if failed:
+        return INCOMPLETE
+    if untracked is not None:
+        raise untracked
+    return 0
+
+
+def _print_sweep(done: list[Finished], failed: list[Outcome], console: Console) -> None:
+    if done:
+        print_ranking([job.record for job in done], console=console)
+    cached = sum(job.cached for job in done)
+    console.print(
+        f"{len(done)} of {len(done) + len(failed)} runs done, {cached} of them taken from the "
+        "store.",
+        highlight=False,
+    )
+    for outcome in failed:
+        command = shlex.join(["sitrepbench", "run", *outcome.overrides])
+        print(f"\nfailed: {command}\n  {outcome.error}", file=sys.stderr)
+
+
+def print_record(record: RunRecord, *, console: Console, cached: bool) -> None:
+    """Print a run's scores, part by part, and where it lies."""
+    for part, summary in summarise_parts(record.predictions()).items():
+        print_summary(summary, title=_title(record, part), console=console)
+    for look in record.looks:
+        text = f"Test split {look['split']!r} was read: {look['reason']} ({look['by']})"
+        console.print(Text(text, style="yellow"))
+    for note in record.notes:
+        console.print(Text(f"Note: {note}", style="yellow"))
+    seconds = record.seconds
+    taken = "taken from the store; it took" if cached else "computed in"
+    console.print(
+        Text(
+            f"Run {record.key} {taken} {seconds['total']:.1f} s "
+            f"(fit {seconds['fit']:.1f} s, predict {seconds['predict']:.1f} s)."
+        )
+    )
+
+
+def _title(record: RunRecord, part: str) -> str:
+    names = record.names
+    features = "" if record.key_parts["config"]["features"] is None else f" on {names['features']}"
+    data = record.dataset["name"]
+    if "trained_on" in record.dataset:
+        data = f"{data}, trained on {record.dataset['trained_on']['name']}"
+    return f"{names['model']}{features}: {data}, {names['protocol']} ({part})"
+
+
+def _track(done: Sequence[Finished]) -> TrackingError | None:
+    """Log finished runs, and return the error if that fails: the records are safe."""
+    try:
+        for job in done:
+            settings = settings_of(job.config)
+            if settings is None:
+                continue
+            # mlflow takes a second and a half to import: only where something is logged.
+            from sitrepbench.tracking.log import log_record
+
+            log_record(job.record, summarise_parts(job.record.predictions()), settings)
+    except TrackingError as error:
+        return TrackingError(
+            f"{error}\nNothing is lost: the runs are in the results store, and the same command "
+            "logs them when it is run again."
+        )
+    return None
+
+
+def settings_of(config: RunConfig) -> TrackingSettings | None:
+    """Return where a run is logged, None where it is not."""
+    made = config.build("tracking")
+    if made is None:
+        return None
+    settings: TrackingSettings = made(config.results_dir, config.study or ADHOC)
+    return settings
+
+
+def _print_next(job: Finished, console: Console) -> None:
+    if settings_of(job.config) is None:
+        return
+    store = job.config.results_dir
+    option = "" if store == Path("results").resolve() else f" --results-dir {store}"
+    command = f"sitrepbench ui{option} --study {job.record.study}"
+    console.print(Text(f"Open in MLflow: {command}"), soft_wrap=True)

@@ -1,0 +1,140 @@
+"""Checks every ``_target_`` of a configuration against the signature of what it names.
+
+Hydra refuses an unknown key, but not one that is added with ``+`` or stands in a user's YAML;
+here both are errors, with the nearest legal name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from sitrepbench.errors import ConfigError, did_you_mean
+
+TARGET = "_target_"
+#: Keys of a config node that are for Hydra, not for the target.
+HYDRA_KEYS = frozenset({TARGET, "_convert_", "_recursive_", "_partial_", "_args_"})
+#: Keys of a config node that are for this program, not for the target.
+OWN_KEYS = frozenset({"_about_"})
+
+
+def check_targets(tree: Mapping[str, Any]) -> None:
+    """Raise one `ConfigError` with every unknown, missing or mistyped argument of a config.
+
+    Parameters
+    ----------
+    tree : mapping
+        The resolved configuration as plain containers.
+    """
+    problems = [problem for path, node in _nodes(tree, "") for problem in _problems(path, node)]
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def locate(target: str) -> Any:
+    """Return the object that a dotted path names.
+
+    Raises
+    ------
+    ConfigError
+        When it cannot be imported; with the nearest name of its module, or the install command
+        of the extra that it needs.
+    """
+    module_name, _, attribute = target.rpartition(".")
+    if not module_name:
+        raise ConfigError(f"{target!r} is not a dotted path such as sklearn.svm.LinearSVC")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        owner = _nested_owner(module_name)
+        if owner is not None and hasattr(owner, attribute):
+            return getattr(owner, attribute)
+        raise ConfigError(f"{target!r} cannot be imported: {error}") from error
+    if not hasattr(module, attribute):
+        public = [name for name in dir(module) if not name.startswith("_")]
+        raise ConfigError(
+            f"{module_name} has no {attribute!r}.{did_you_mean(attribute, public)}"
+        )
+    return getattr(module, attribute)
+
+
+def parameters_of(target: str) -> dict[str, inspect.Parameter]:
+    """Return the parameters that a target can be given by name; empty if it tells none."""
+    try:
+        signature = inspect.signature(locate(target))
+    except (TypeError, ValueError):
+        return {}
+    return dict(signature.parameters)
+
+
+def _nested_owner(path: str) -> Any:
+    # A class attribute: package.module.Class.method.
+    try:
+        return locate(path)
+    except ConfigError:
+        return None
+
+
+def _nodes(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if isinstance(node, Mapping):
+        if isinstance(node.get(TARGET), str):
+            yield path, node
+        for key, child in node.items():
+            if key not in OWN_KEYS:
+                yield from _nodes(child, f"{path}.{key}" if path else str(key))
+    elif isinstance(node, list):
+        for index, child in enumerate(node):
+            yield from _nodes(child, f"{path}[{index}]")
+
+
+def _problems(path: str, node: Mapping[str, Any]) -> Iterator[str]:
+    target = node[TARGET]
+    try:
+        parameters = parameters_of(target)
+    except ConfigError as error:
+        yield f"{path}._target_: {error}"
+        return
+    if not parameters and not inspect.isclass(locate(target)):
+        return
+    named = {
+        name: parameter
+        for name, parameter in parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    }
+    anything = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    given = [key for key in node if key not in HYDRA_KEYS | OWN_KEYS]
+    short = target.rpartition(".")[2]
+    for key in given:
+        if key not in named and not anything:
+            yield (
+                f"{path}.{key}: {short} takes no argument {key!r}.{did_you_mean(key, named)} "
+                f"It takes {', '.join(named) or 'nothing'}."
+            )
+    if "_args_" not in node and not node.get("_partial_"):
+        for name, parameter in named.items():
+            if parameter.default is parameter.empty and (name not in node or node[name] == "???"):
+                yield f"{path}.{name} is required: give {path}.{name}=..."
+    if target.startswith("sitrepbench."):
+        yield from _type_problems(path, node, target, [key for key in given if key in named])
+
+
+def _type_problems(
+    path: str, node: Mapping[str, Any], target: str, given: list[str]
+) -> Iterator[str]:
+    located = locate(target)
+    function = located.__init__ if inspect.isclass(located) else located
+    hints = typing.get_type_hints(function)
+    for key in given:
+        value = node[key]
+        if key not in hints or value == "???" or (isinstance(value, Mapping) and TARGET in value):
+            continue
+        try:
+            TypeAdapter(hints[key], config={"arbitrary_types_allowed": True}).validate_python(value)
+        except ValidationError as error:
+            said = "; ".join(dict.fromkeys(item["msg"] for item in error.errors()))
+            yield f"{path}.{key}={value!r}: {said[0].lower()}{said[1:]}"

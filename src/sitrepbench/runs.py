@@ -1,0 +1,274 @@
+"""One run from configuration to record: load, plan, key, take from the store or compute."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from sklearn.pipeline import Pipeline
+
+from sitrepbench.config.key import content_key, key_parts
+from sitrepbench.config.run_config import RunConfig, build
+from sitrepbench.config.schema import Resume
+from sitrepbench.config.studies import final_test_reason
+from sitrepbench.data.dataset import Dataset
+from sitrepbench.environment import describe_environment
+from sitrepbench.errors import ConfigError, StoreError
+from sitrepbench.execution import build_pipeline, execute, reads_frame
+from sitrepbench.metrics.summary import Summary, summarise
+from sitrepbench.predictions import PredictionsTable
+from sitrepbench.protocols import Plan, check_plan
+from sitrepbench.store.looks import Look, LookLedger, now, who
+from sitrepbench.store.record import RunRecord
+from sitrepbench.store.results import ResultsStore
+
+ADHOC = "adhoc"
+RUN_NAME_LENGTH = 18
+#: Overrides that say nothing about what is run, so that names leave them out.
+_UNTOLD = ("dataset", "tracking", "executor", "results_dir", "resume", "unlock", "study")
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """A run whose data are loaded and whose key is known, but of which nothing is computed.
+
+    Parameters
+    ----------
+    config : RunConfig
+        Its configuration.
+    plan : Plan
+        Its cells.
+    pipeline : Pipeline
+        Unfitted.
+    parts : dict
+        The key's ingredients.
+    key : str
+        The content key.
+    locked : tuple of str
+        The test splits that it reads.
+    reason : str
+        Why it may; empty where it reads none.
+    notes : tuple of str
+        What a reader of the run should know.
+    """
+
+    config: RunConfig
+    plan: Plan
+    pipeline: Pipeline
+    parts: dict[str, Any]
+    key: str
+    locked: tuple[str, ...]
+    reason: str
+    notes: tuple[str, ...]
+
+
+def prepare(config: RunConfig) -> PreparedRun:
+    """Load the data, make the cells and compute the content key of a checked configuration.
+
+    Raises
+    ------
+    SitrepBenchError
+        When the data, the protocol or the pipeline do not fit together; see the subclasses.
+    """
+    model = config.build("model")
+    if model is None:
+        raise ConfigError("model._target_ is null; a run needs a model")
+    features = None if reads_frame(model) else config.build("features")
+    pipeline = build_pipeline(features, model)
+    dataset = _load(json.dumps(config.tree["dataset"], sort_keys=True))
+    protocol = config.build("protocol")
+    if protocol is None:
+        raise ConfigError("protocol._target_ is null; a run needs a protocol")
+    plan = protocol.plan(dataset)
+    reason = config.unlock_reason or final_test_reason(config.study, config.overrides)
+    locked = check_plan(plan, unlock_reason=reason)
+    parts = key_parts(config, plan, pipeline)
+    notes = list(plan.training.notes)
+    if plan.scored is not plan.training:
+        notes += plan.scored.notes
+    if reads_frame(model) and config.tree["features"].get("_target_") is not None:
+        notes.append(
+            f"features={config.names['features']} does not apply: {config.names['model']} reads "
+            "the sentences itself"
+        )
+    return PreparedRun(
+        config,
+        plan,
+        pipeline,
+        parts,
+        content_key(parts),
+        locked,
+        (reason or "") if locked else "",
+        tuple(notes),
+    )
+
+
+@lru_cache(maxsize=4)
+def _load(node: str) -> Dataset:
+    """Load a dataset once per process and configuration."""
+    made = build(json.loads(node), path="dataset")
+    if not isinstance(made, Dataset):
+        raise ConfigError("dataset._target_ must return a sitrepbench Dataset")
+    return made
+
+
+def obtain(
+    prepared: PreparedRun,
+    store: ResultsStore,
+    *,
+    on_cell: Callable[[int, int], None] | None = None,
+) -> tuple[RunRecord, bool]:
+    """Return the run's record, and whether it was taken from the store.
+
+    Parameters
+    ----------
+    prepared : PreparedRun
+        As `prepare` returns it.
+    store : ResultsStore
+        Where finished runs lie.
+    on_cell : callable or None
+        Told after each cell how many are done, of how many.
+
+    Raises
+    ------
+    StoreError
+        With ``resume=cached_only`` and a run that is not there.
+    ModelError
+        When the pipeline fails.
+    """
+    resume = prepared.config.resume
+    with store.claim(prepared.key):
+        if resume is not Resume.never:
+            found = store.find(prepared.key)
+            if found is not None:
+                return _named_as_asked(found, prepared), True
+        if resume is Resume.cached_only:
+            raise StoreError(
+                f"run {prepared.key} is not in {store.folder}, and resume=cached_only computes "
+                "nothing; use resume=missing"
+            )
+        return _compute(prepared, store, on_cell), False
+
+
+def _named_as_asked(record: RunRecord, prepared: PreparedRun) -> RunRecord:
+    """Return a stored record under the names of today: names are labels, the key is identity."""
+    config = prepared.config
+    return replace(
+        record,
+        names=dict(config.names),
+        run_name=run_name(config, prepared.pipeline),
+        study=config.study or ADHOC,
+        overrides=list(config.overrides),
+    )
+
+
+def _compute(
+    prepared: PreparedRun,
+    store: ResultsStore,
+    on_cell: Callable[[int, int], None] | None,
+) -> RunRecord:
+    looks = _looks(prepared)
+    LookLedger(store.folder).add(looks)
+    started = time.perf_counter()
+    executor = prepared.config.build("executor")
+    result = executor.call(
+        lambda: execute(
+            prepared.plan, prepared.pipeline, seed=prepared.config.seed, on_cell=on_cell
+        )
+    )
+    total = time.perf_counter() - started
+    config = prepared.config
+    summaries = summarise_parts(result.predictions)
+    record = RunRecord(
+        key=prepared.key,
+        key_parts=prepared.parts,
+        names=dict(config.names),
+        run_name=run_name(config, prepared.pipeline),
+        study=config.study or ADHOC,
+        config=dict(config.tree),
+        overrides=list(config.overrides),
+        dataset=_describe_data(prepared.plan),
+        labels=list(result.predictions.labels),
+        environment=describe_environment(),
+        created=now(),
+        seconds={
+            "total": total,
+            "fit": float(result.timings["fit_seconds"].sum()),
+            "predict": float(result.timings["predict_seconds"].sum()),
+        },
+        peak_memory_mb=result.peak_memory_mb,
+        looks=[
+            {"split": look.split, "reason": look.reason, "time": look.time, "by": look.by}
+            for look in looks
+        ],
+        notes=[*prepared.notes, *result.notes],
+        scores={part: headline(summary) for part, summary in summaries.items()},
+        predictions_digest=result.predictions.digest(),
+    )
+    return store.put(record, predictions=result.predictions, cells=result.timings)
+
+
+def summarise_parts(predictions: PredictionsTable) -> dict[str, Summary]:
+    """Return the summary of every part, development parts first."""
+    return {part: summarise(predictions, part) for part in predictions.parts}
+
+
+def headline(summary: Summary) -> dict[str, float]:
+    """Return a summary's metrics, with the interval of macro-F1, for lists."""
+    low, high = summary.intervals["macro_f1"]
+    return {**summary.metrics, "macro_f1_low": low, "macro_f1_high": high}
+
+
+def run_name(config: RunConfig, pipeline: Pipeline) -> str:
+    """Return a telling name of at most 18 characters: model, features, and what was changed.
+
+    The parameters stand beside it in every list, so what does not fit is cut.
+    """
+    pieces = [config.short_name("model")]
+    if not reads_frame(pipeline.steps[-1][1]):
+        pieces.append(config.short_name("features"))
+    for text in config.overrides:
+        key, _, value = text.lstrip("+").partition("=")
+        parents, _, last = key.rpartition(".")
+        if (parents or key == "seed") and parents.split(".")[0] not in _UNTOLD:
+            pieces.append(f"{last}={value}")
+    name = pieces[0]
+    for piece in pieces[1:]:
+        if len(name) + 1 + len(piece) > RUN_NAME_LENGTH:
+            break
+        name += f" {piece}"
+    return name[:RUN_NAME_LENGTH]
+
+
+def _looks(prepared: PreparedRun) -> list[Look]:
+    if not prepared.locked:
+        return []
+    by, time_ = who(), now()
+    scored = prepared.plan.scored
+    declared = "" if prepared.config.unlock_reason else (prepared.config.study or "")
+    return [
+        Look(scored.name, scored.digest, split, prepared.key, prepared.reason, by, time_, declared)
+        for split in prepared.locked
+    ]
+
+
+def _describe_data(plan: Plan) -> dict[str, Any]:
+    described = _describe(plan.scored)
+    if plan.scored is not plan.training:
+        described["trained_on"] = _describe(plan.training)
+    return described
+
+
+def _describe(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "name": dataset.name,
+        "digest": dataset.digest,
+        "version": dataset.version,
+        "source": dataset.source,
+        "sentences": len(dataset.frame),
+        "documents": dataset.n_documents,
+    }

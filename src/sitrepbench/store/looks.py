@@ -1,0 +1,115 @@
+"""The ledger of looks: every reading of a locked test split, appended and never rewritten."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import subprocess
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock
+
+from sitrepbench.errors import StoreError
+
+LEDGER_FILE = "looks.jsonl"
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at one test split of one dataset.
+
+    Parameters
+    ----------
+    dataset, digest : str
+        What was read.
+    split : str
+        Which split of it.
+    key : str
+        The content key of the run that read it.
+    reason : str
+        As the person or the committed study gave it.
+    by : str
+        The git name, or the login.
+    time : str
+        ISO 8601, UTC.
+    study : str
+        The study that declared it, empty for a look by hand.
+    """
+
+    dataset: str
+    digest: str
+    split: str
+    key: str
+    reason: str
+    by: str
+    time: str
+    study: str = ""
+
+
+class LookLedger:
+    """The file of looks in a results store."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / LEDGER_FILE
+
+    def add(self, looks: list[Look]) -> None:
+        """Append looks, each a line, under a lock."""
+        if not looks:
+            return
+        lines = "".join(json.dumps(asdict(look), ensure_ascii=False) + "\n" for look in looks)
+        try:
+            with (
+                FileLock(self.path.with_suffix(".lock")),
+                self.path.open("a", encoding="utf-8") as file,
+            ):
+                file.write(lines)
+        except OSError as error:
+            raise StoreError(
+                f"{self.path}: the look at a test split cannot be recorded, so it is not taken: "
+                f"{error}"
+            ) from error
+
+    def read(self) -> list[Look]:
+        """Return all looks in the order in which they were taken.
+
+        Raises
+        ------
+        StoreError
+            When a line is not a look; looks are never dropped.
+        """
+        if not self.path.exists():
+            return []
+        looks = []
+        for number, line in enumerate(self.path.read_text(encoding="utf-8").splitlines(), 1):
+            try:
+                looks.append(Look(**json.loads(line)))
+            except (ValueError, TypeError) as error:
+                raise StoreError(f"{self.path}, line {number}: not a look: {error}") from error
+        return looks
+
+    def count(self, digest: str) -> int:
+        """Return how many looks were taken at test splits of one dataset."""
+        return sum(look.digest == digest for look in self.read())
+
+
+def now() -> str:
+    """Return the time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def who() -> str:
+    """Return the git name of the person at the keyboard, or the login."""
+    try:
+        done = subprocess.run(
+            ["git", "config", "user.name"], capture_output=True, text=True, timeout=10
+        )
+        if done.returncode == 0 and done.stdout.strip():
+            return done.stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        pass
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"

@@ -1,0 +1,5 @@
+"""How runs are computed: executors."""
+
+from sitrepbench.sweep.executors import SerialExecutor
+
+__all__ = ["SerialExecutor"]

@@ -1,0 +1,169 @@
+"""A client for the store in question, and every failure of MLflow as one `TrackingError`."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from sitrepbench.errors import TrackingError
+from sitrepbench.tracking.database import (
+    WRITER_TAG,
+    describe_damage,
+    describe_lock,
+    prepare_database,
+)
+from sitrepbench.tracking.mlflow_import import import_mlflow
+from sitrepbench.tracking.settings import TrackingSettings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+NEXT_START = "The record is kept; the next start logs it."
+#: Logging one record takes well under a second; only a stuck process holds the lock so long.
+_LOCK_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Connection:
+    """An MLflow client and the experiment that runs are logged to."""
+
+    client: MlflowClient
+    experiment_id: str
+
+
+@contextmanager
+def tracking_errors(settings: TrackingSettings) -> Iterator[None]:
+    """Turn whatever MLflow, its database or its server raises into a `TrackingError`."""
+    import_mlflow()
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+
+    try:
+        yield
+    except (MlflowException, RequestException, sqlite3.Error, OSError) as error:
+        raise TrackingError(_explain(settings, error)) from error
+
+
+@contextmanager
+def tracking_lock(settings: TrackingSettings) -> Iterator[None]:
+    """Let the processes of one results store log one after the other."""
+    settings.lock.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(settings.lock, timeout=_LOCK_SECONDS):
+            yield
+    except Timeout as error:
+        raise TrackingError(
+            f"{settings.lock} is held for more than {_LOCK_SECONDS:g} s by another process that "
+            f"logs to {settings.shown_uri}. If none is running, delete the lock file. {NEXT_START}"
+        ) from error
+
+
+def open_client(settings: TrackingSettings) -> MlflowClient:
+    """Return a client, after making sure that the database or the server is fit for use.
+
+    Raises
+    ------
+    TrackingError
+        When it is not; see `sitrepbench.tracking.database.prepare_database`.
+    """
+    database = settings.database
+    if database is None:
+        _wait_for_server(settings)
+    else:
+        prepare_database(
+            database,
+            artifact_root=settings.artifact_root or str(database.parent),
+            patience_seconds=settings.patience_seconds,
+        )
+    return _client(settings.uri)
+
+
+def open_experiment(settings: TrackingSettings) -> Connection:
+    """Return a client and the id of the experiment, which is created where it is missing."""
+    from mlflow.entities import LifecycleStage
+    from mlflow.exceptions import MlflowException
+
+    client = open_client(settings)
+    found = client.get_experiment_by_name(settings.experiment)
+    if found is None:
+        folder = settings.experiment.replace("/", "-")
+        root = settings.artifact_root
+        try:
+            made = client.create_experiment(
+                settings.experiment,
+                artifact_location=f"{root.rstrip('/')}/{folder}" if root else None,
+                tags={WRITER_TAG: version("mlflow")},
+            )
+        except MlflowException:
+            # Another process may have been faster.
+            found = client.get_experiment_by_name(settings.experiment)
+            if found is None:
+                raise
+        else:
+            return Connection(client, str(made))
+    if found.lifecycle_stage == LifecycleStage.DELETED:
+        raise TrackingError(
+            f"the experiment {settings.experiment!r} was deleted in MLflow. Bring it back with "
+            f"MLFLOW_TRACKING_URI={settings.shown_uri} mlflow experiments restore "
+            f"--experiment-id {found.experiment_id}, or choose another name by "
+            f"tracking.experiment=NAME. {NEXT_START}"
+        )
+    if settings.database and found.tags.get(WRITER_TAG) != version("mlflow"):
+        client.set_experiment_tag(found.experiment_id, WRITER_TAG, version("mlflow"))
+    return Connection(client, str(found.experiment_id))
+
+
+@lru_cache(maxsize=8)
+def _client(uri: str) -> MlflowClient:
+    mlflow = import_mlflow()
+    client: MlflowClient = mlflow.MlflowClient(tracking_uri=uri)
+    return client
+
+
+def _wait_for_server(settings: TrackingSettings) -> None:
+    """Ask the server for its health until it answers or the patience is at its end."""
+    deadline = time.monotonic() + settings.patience_seconds
+    pause = 0.1
+    while True:
+        problem = server_problem(settings.uri)
+        if problem is None:
+            return
+        if time.monotonic() + pause > deadline:
+            raise TrackingError(
+                f"the MLflow server {settings.shown_uri} does not answer ({problem}). Start it, "
+                f"correct tracking.uri, or use tracking=none. {NEXT_START}"
+            )
+        time.sleep(pause)
+        pause = min(2 * pause, 2.0)
+
+
+def server_problem(uri: str) -> str | None:
+    """Return why the server at ``uri`` cannot be reached, or None if it answers at all."""
+    try:
+        with urllib.request.urlopen(f"{uri}/health", timeout=5):
+            return None
+    except urllib.error.HTTPError as error:
+        # Whoever asks for a password is there; a gateway without its server is not.
+        return None if error.code < 500 else f"HTTP {error.code}"
+    except (OSError, ValueError) as error:
+        return str(getattr(error, "reason", error))
+
+
+def _explain(settings: TrackingSettings, error: Any) -> str:
+    text = str(error).strip() or type(error).__name__
+    database = settings.database
+    if database and "locked" in text:
+        return f"{describe_lock(database, settings.patience_seconds)} {NEXT_START}"
+    if database and any(word in text for word in ("malformed", "not a database", "disk image")):
+        return describe_damage(database, text.splitlines()[0])
+    return f"MLflow at {settings.shown_uri} refused: {text.splitlines()[0]}. {NEXT_START}"

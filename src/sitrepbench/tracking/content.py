@@ -1,0 +1,230 @@
+"""What of a run is shown in MLflow: parameters, metrics, tags and the description. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from sitrepbench.metrics.summary import Summary
+from sitrepbench.store.record import RunRecord
+from sitrepbench.tracking.processes import this_host, this_process
+
+#: MLflow takes 6,000 characters, but nobody reads them in a table; config.yaml has them all.
+MAX_PARAM_LENGTH = 500
+MAX_NOTE_LENGTH = 7_500
+
+#: Parts of the configuration that say nothing about what was run, or stand in tags.
+_LEFT_OUT = frozenset({"executor", "hydra", "results_dir", "resume", "study", "tracking", "unlock"})
+_SECRET = re.compile(r"password|passwd|secret|token|api_?key|credential", re.IGNORECASE)
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_SEEDS = frozenset({"seed", "random_state"})
+
+#: The marks that say "cut".
+_CUT = " ... (cut, {length} characters; config.yaml has it all)"
+
+
+def run_params(record: RunRecord) -> dict[str, str]:
+    """Return the flattened configuration: ``model``, ``model.C``, ``features.min_df`` ...
+
+    What is empty is left out, so are paths and settings that decide nothing; secrets are hidden.
+    """
+    params = {kind: name for kind, name in record.names.items() if name}
+    for name, value in _flatten(record.config, ""):
+        if name.split(".")[0] not in _LEFT_OUT:
+            params[name] = _shown(name, value)
+    return params
+
+
+def run_metrics(record: RunRecord, summaries: Mapping[str, Summary]) -> dict[str, float]:
+    """Return the metrics: the development part's plain, those of other parts after ``<part>/``.
+
+    Values that are not finite are left out.
+    """
+    metrics: dict[str, float] = {}
+    plain = development_part(summaries)
+    for part, summary in summaries.items():
+        prefix = "" if part == plain else f"{part}/"
+        values = dict(summary.metrics)
+        values["macro_f1_low"], values["macro_f1_high"] = summary.intervals.get(
+            "macro_f1", (math.nan, math.nan)
+        )
+        for name, value in values.items():
+            if math.isfinite(value):
+                metrics[metric_name(prefix + name)] = float(value)
+    for name in ("fit", "predict"):
+        if name in record.seconds:
+            metrics[f"{name}_seconds"] = float(record.seconds[name])
+    return metrics
+
+
+def development_part(summaries: Mapping[str, Any]) -> str | None:
+    """Return the part whose metrics bear no prefix: the first that is no test split."""
+    parts = [part for part in summaries if not part.startswith("test")]
+    known = {"cv": 0, "dev": 1, "all": 2}
+    return min(parts, key=lambda part: (known.get(part, 3), part), default=None)
+
+
+def metric_name(name: str) -> str:
+    """Return ``name`` with what MLflow refuses in metric names replaced.
+
+    >>> metric_name("f1/killed (civilians)")
+    'f1/killed _civilians_'
+    """
+    return re.sub(r"/+", "/", re.sub(r"[^\w .:/-]", "_", name)).strip("/")
+
+
+def run_tags(record: RunRecord) -> dict[str, str]:
+    """Return the tags: what the run is, where it comes from, and who logs it."""
+    names, environment = record.names, record.environment
+    tags = {
+        "kind": "run",
+        "state": "done",
+        "study": record.study,
+        **{kind: names.get(kind, "") for kind in ("dataset", "protocol", "features", "model")},
+        "dataset": str(record.dataset.get("name") or names.get("dataset", "")),
+        "dataset_digest": str(record.dataset.get("digest", "")),
+        "setup": setup_name(record),
+        "content_key": record.key,
+        "predictions_digest": record.predictions_digest,
+        "looks": str(len(record.looks)),
+        "commit": str(environment.get("commit") or ""),
+        "dirty": _yes_no(environment.get("dirty")),
+        "version": str(environment.get("sitrepbench") or ""),
+        "host": this_host(),
+        "process": this_process(),
+        "mlflow.source.name": "sitrepbench",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": str(environment.get("commit") or ""),
+    }
+    return {name: value for name, value in tags.items() if value}
+
+
+def setup_name(record: RunRecord) -> str:
+    """Return a name that runs share which differ in nothing but their seed."""
+    params = {
+        name: value
+        for name, value in run_params(record).items()
+        if name.rpartition(".")[2] not in _SEEDS
+    }
+    digest = hashlib.sha256(json.dumps(sorted(params.items())).encode()).hexdigest()[:4]
+    names = (record.names.get("model", ""), record.names.get("features", ""))
+    return " ".join([*(name for name in names if name), digest])
+
+
+def run_times(record: RunRecord) -> tuple[int, int]:
+    """Return when the run itself began and ended, milliseconds since 1970."""
+    end = int(datetime.fromisoformat(record.created).timestamp() * 1000)
+    return end - int(1000 * record.seconds.get("total", 0.0)), end
+
+
+def run_description(record: RunRecord, summaries: Mapping[str, Summary]) -> str:
+    """Return what the run's page says on top, in Markdown."""
+    data = record.dataset
+    lines = [
+        f"**{record.names.get('model')}** on **{record.names.get('features')}** features, scored "
+        f"by **{record.names.get('protocol')}** on **{data.get('name')}**{_size(data)}.",
+    ]
+    if data.get("trained_on"):
+        other = data["trained_on"]
+        lines.append(f"Trained on **{other.get('name')}**{_size(other)}.")
+    lines += ["", "| part | macro-F1 | 95 % interval | lenient | accuracy | scored |"]
+    lines += ["| --- | --- | --- | --- | --- | --- |"]
+    lines += [_headline_row(summary) for summary in summaries.values()]
+    lines += ["", "Run it again:", "", "```", repeat_command(record), "```", ""]
+    for look in record.looks:
+        lines.append(
+            f"- **Look at {look.get('split')}**: {_inline(look.get('reason', ''))} "
+            f"({look.get('by', '')}, {look.get('time', '')})"
+        )
+    notes = [*record.notes, *(note for item in summaries.values() for note in item.notes)]
+    lines += [f"- {_inline(note)}" for note in dict.fromkeys(notes)]
+    if record.environment.get("dirty"):
+        lines.append("- The checkout had uncommitted changes.")
+    lines += ["", "Tables per label, fold and domain and the confusion matrix: *Artifacts*."]
+    text = "\n".join(lines)
+    return text if len(text) <= MAX_NOTE_LENGTH else text[:MAX_NOTE_LENGTH] + "\n\n... (cut)"
+
+
+def repeat_command(record: RunRecord) -> str:
+    """Return the command line that makes the run again."""
+    return " ".join(["sitrepbench run", *(shlex.quote(item) for item in record.overrides)])
+
+
+def varied_params(records: list[RunRecord], *, limit: int = 6) -> list[str]:
+    """Return the parameters in which the runs differ, those that tell most apart first.
+
+    What follows from the choice of a model or of features is told by that choice, so a parameter
+    counts only where it varies among runs that agree on it.
+    """
+    varied: dict[str, int] = {}
+    flat = [(record, run_params(record)) for record in records]
+    for name in sorted({name for _, params in flat for name in params}):
+        head, _, last = name.partition(".")
+        if name in ("dataset", "protocol", "features", "model") or last == "target":
+            continue
+        values: dict[str, set[str]] = {}
+        for record, params in flat:
+            values.setdefault(record.names.get(head, ""), set()).add(params.get(name, ""))
+        most = max(len(found) for found in values.values())
+        if most > 1:
+            varied[name] = most
+    return sorted(varied, key=lambda name: (name == "seed", -varied[name], name))[:limit]
+
+
+def _flatten(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            text = str(key)
+            if text == "_target_":
+                text = "target"
+            elif text.startswith("_") and text.endswith("_"):
+                continue
+            yield from _flatten(item, f"{name}.{text}" if name else text)
+    elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+        for number, item in enumerate(value):
+            yield from _flatten(item, f"{name}.{number}")
+    elif value not in (None, "", [], {}):
+        yield name, value
+
+
+def _shown(name: str, value: Any) -> str:
+    if _SECRET.search(name):
+        return "***"
+    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    text = _CREDENTIALS.sub("***@", text)
+    if len(text) > MAX_PARAM_LENGTH:
+        mark = _CUT.format(length=len(text))
+        return text[: MAX_PARAM_LENGTH - len(mark)] + mark
+    return text
+
+
+def _headline_row(summary: Summary) -> str:
+    low, high = summary.intervals.get("macro_f1", (math.nan, math.nan))
+    interval = f"{low:.3f} to {high:.3f}" if math.isfinite(low) else "none"
+    metrics = summary.metrics
+    repeats = f", {summary.n_repeats} repeats" if summary.n_repeats > 1 else ""
+    return (
+        f"| {summary.part} | **{metrics['macro_f1']:.3f}** | {interval} "
+        f"| {metrics.get('lenient_macro_f1', math.nan):.3f} | {metrics['accuracy']:.3f} "
+        f"| {summary.n_sentences:,} sentences of {summary.n_documents:,} documents{repeats} |"
+    )
+
+
+def _size(data: Mapping[str, Any]) -> str:
+    if "sentences" not in data:
+        return ""
+    return f" ({data['sentences']:,} sentences of {data.get('documents', 0):,} documents)"
+
+
+def _inline(text: str) -> str:
+    return " ".join(str(text).split())
+
+
+def _yes_no(value: object) -> str:
+    return "" if value is None else ("yes" if value else "no")
