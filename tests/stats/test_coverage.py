@@ -70,7 +70,8 @@ def test_intervals_hold_the_truth(name: str, n_documents: int) -> None:
 @pytest.mark.parametrize("name", sorted(BY_NAME))
 def test_intervals_hold_the_truth_in_2000_corpora(name: str, n_documents: int) -> None:
     result = covered(BY_NAME[name], n_documents=n_documents, n_corpora=2000)
-    assert 0.93 <= result.macro <= 0.97
+    # At 20 documents the interval errs on the wide side: 96.2 % in 8,000 corpora of "strong".
+    assert 0.93 <= result.macro <= (0.97 if n_documents >= 40 else 0.975)
     assert (result.labels >= 0.92).all()
     assert result.by_sentences < 0.9
 

@@ -18,9 +18,12 @@ from sitrepbench.report.ranking import print_ranking
 from sitrepbench.report.terminal import print_summary
 from sitrepbench.runs import ADHOC, summarise_parts
 from sitrepbench.store.record import RunRecord
+from sitrepbench.store.results import ResultsStore
 from sitrepbench.tracking.settings import TrackingSettings
 
 INCOMPLETE = 1
+#: Earlier runs of a study that are looked through for parameters that vary.
+VIEWED = 200
 
 
 @dataclass(frozen=True)
@@ -110,12 +113,28 @@ def _track(done: Sequence[Finished]) -> TrackingError | None:
             from sitrepbench.tracking.log import log_record
 
             log_record(job.record, summarise_parts(job.record.predictions()), settings)
+        _refresh_views(done)
     except TrackingError as error:
         return TrackingError(
             f"{error}\nNothing is lost: the runs are in the results store, and the same command "
             "logs them when it is run again."
         )
     return None
+
+
+def _refresh_views(done: Sequence[Finished]) -> None:
+    """Bring the leaderboard's columns in line with what varies over the study's runs."""
+    settings = settings_of(done[-1].config) if done else None
+    if settings is None:
+        return
+    from sitrepbench.tracking.views import refresh_views
+
+    now = {job.record.key: job.record for job in done}
+    store = ResultsStore(done[-1].config.results_dir)
+    study = done[-1].record.study
+    earlier = [row.key for row in store.rows() if row.study == study and row.key not in now]
+    found = [store.find(key) for key in earlier[:VIEWED]]
+    refresh_views([*(record for record in found if record is not None), *now.values()], settings)
 
 
 def settings_of(config: RunConfig) -> TrackingSettings | None:

@@ -38,6 +38,7 @@ LEFT_OUT = {
     "results_dir": "a path",
     "resume": "decides whether to run, not what comes out",
     "study": "a name",
+    "final_test": "a reason",
     "unlock": "a reason",
 }
 #: Sources that decide predictions, relative to the package.

@@ -46,6 +46,7 @@ class RunSchema:
     results_dir: str = "results"
     resume: Resume = Resume.missing
     study: str | None = None
+    final_test: str | None = None
     unlock: UnlockSchema = field(default_factory=UnlockSchema)
 
 

@@ -13,7 +13,7 @@ from sitrepbench.errors import ConfigError
 from sitrepbench.resources import resource_folder
 
 #: Overrides of these would turn a study's declared look into another one.
-_GUARDED = ("dataset", "protocol", "study", "unlock")
+_GUARDED = ("dataset", "protocol", "study", "final_test", "unlock")
 
 
 def study_names() -> list[str]:
@@ -24,9 +24,9 @@ def study_names() -> list[str]:
 def final_test_reason(study: str | None, overrides: Sequence[str]) -> str | None:
     """Return why a committed study may read the test split, None if it may not.
 
-    A study declares it with ``final_test: <reason>`` in a comment-like key of its own file,
-    which is read from the file itself, so that no command line can bring it in. It holds for
-    the study as committed: not for a changed file, and not with another dataset or protocol.
+    A study declares it with ``final_test: <reason>``, which is read from the study's file, so
+    that no command line can bring it in. It holds for the study as committed: not for a changed
+    file, and not with another dataset or protocol.
 
     Raises
     ------

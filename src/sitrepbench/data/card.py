@@ -103,7 +103,7 @@ class DatasetCard(BaseModel):
     attribution: str = ""
     scheme_version: Filled
     labels: tuple[str, ...] = LABELS
-    files: Annotated[tuple[CardFile, ...], Field(min_length=1)]
+    files: tuple[CardFile, ...]
     columns: dict[str, Filled] = Field(default_factory=dict)
     splits: dict[Name, Role] = Field(default_factory=dict)
     final_only: bool = False

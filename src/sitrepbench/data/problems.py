@@ -208,7 +208,8 @@ class ProblemReport:
             lines.append(f"  and {total - len(shown):,} more: {listed}")
         lines.append("What to do:")
         lines += [f"  {code} ({self._counts[code]:,}): {REMEDIES[code]}" for code in codes]
-        return "\n".join(lines)
+        # A path or a name may hold what cannot be printed.
+        return "\n".join(lines).encode("utf-8", "backslashreplace").decode()
 
 
 def check_allowed(allow: Iterable[str]) -> frozenset[str]:

@@ -152,22 +152,34 @@ def read_parquet(data: bytes, report: ProblemReport) -> Rows | None:
         return None
     try:
         table = pq.read_table(pa.BufferReader(data))
+        names = list(table.column_names)
+        kinds = [str(field.type) for field in table.schema]
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         report.add("invalid_parquet", f"not a readable Parquet file: {reason}")
         return None
     columns: dict[str, list[object]] = {}
-    for place, name in enumerate(table.column_names, start=1):
+    for place, (name, kind) in enumerate(zip(names, kinds, strict=True), start=1):
         if name in columns:
             report.add("duplicate_column", f"column {place} is named {shown(name)} once more")
             continue
         try:
-            columns[name] = table.column(place - 1).to_pylist()
+            columns[name] = _values(table.column(place - 1))
         except (pa.ArrowException, ValueError, OverflowError) as error:
-            kind = table.schema.field(place - 1).type
             report.add("wrong_type", f"values of type {kind} cannot be read: {error}", column=name)
             columns[name] = [None] * table.num_rows
     return Rows(columns, range(1, table.num_rows + 1))
+
+
+def _values(column: pa.ChunkedArray) -> list[object]:
+    """Return a column's values; text that is not UTF-8 as `decode` would give it."""
+    try:
+        return column.to_pylist()  # type: ignore[no-any-return]
+    except UnicodeDecodeError:
+        raw = column.cast(pa.large_binary()).to_pylist()
+        return [
+            None if value is None else value.decode("utf-8", "surrogateescape") for value in raw
+        ]
 
 
 class _DoubledKeyError(Exception):

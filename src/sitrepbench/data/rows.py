@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -133,7 +134,9 @@ def has_character_flaws(values: Sequence[str]) -> bool:
 def _canonical_encoding(encoding: str) -> str:
     try:
         name = codecs.lookup(encoding).name
-        b"".decode(name)
+        # Codecs such as base64 are known but do not give text; they say so on use.
+        with contextlib.suppress(UnicodeError):
+            b"0000".decode(name)
     except (LookupError, ValueError) as error:
         raise ConfigError(
             f"dataset.encoding: unknown encoding {shown(encoding)}."

@@ -23,6 +23,7 @@ from sitrepbench.data.dataset import (
     frame_digest,
 )
 from sitrepbench.data.fields import (
+    ascii_name,
     check_characters,
     extra_columns,
     is_missing,
@@ -33,7 +34,7 @@ from sitrepbench.data.fields import (
 )
 from sitrepbench.data.problems import Problem, ProblemReport, shown
 from sitrepbench.data.rows import Rows
-from sitrepbench.errors import ConfigError, DataError, did_you_mean
+from sitrepbench.errors import ConfigError, DataError, closest, did_you_mean
 from sitrepbench.labels import LABELS
 
 #: A text of more characters is not a sentence.
@@ -327,19 +328,25 @@ def _read_secondary(
 
 
 def _unknown(label: str, labels: tuple[str, ...]) -> str:
-    near = did_you_mean(label, labels)
-    return f"unknown label {shown(label)}, expected one of {', '.join(labels)}.{near}"
+    message = f"unknown label {shown(label)}, expected one of {', '.join(labels)}."
+    near = closest(label, labels)
+    if near is None:
+        return message
+    return f"{message} Did you mean {near!r}? (dataset.label_map.{ascii_name(label)}={near})"
 
 
 def _check_conflicts(table: _Table, texts: list[str], labels: list[str]) -> None:
     """Report rows whose text stands further up with another label."""
     if len(set(texts)) == len(texts) or LABEL not in table.resolved:
         return
+    legal = set(table.rules.labels)
     first: dict[str, int] = {}
     clashes = [
         index
         for index, text in enumerate(texts)
-        if text and labels[first.setdefault(text, index)] != labels[index]
+        if text
+        and labels[index] in legal
+        and labels[first.setdefault(text, index)] != labels[index]
     ]
     table.flag(
         "conflicting_labels",

@@ -1,0 +1,137 @@
+"""Composition: what is legal composes, what is not is one message with the nearest legal name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sitrepbench.config.compose import compose
+from sitrepbench.config.run_config import RunConfig, build, check_config
+from sitrepbench.config.schema import GROUPS
+from sitrepbench.errors import ConfigError
+from sitrepbench.resources import resource_folder
+
+TABLE = "dataset.path=x.csv"
+
+
+def config(*overrides: str, config_dirs: tuple[Path, ...] = ()) -> RunConfig:
+    return check_config(compose([TABLE, *overrides], config_dirs=config_dirs))
+
+
+def options(group: str) -> list[str]:
+    return sorted(file.stem for file in (resource_folder("conf") / group).glob("*.yaml"))
+
+
+EVERY_CHOICE = [(group, name) for group in GROUPS for name in options(group)]
+
+
+@pytest.mark.parametrize(("group", "name"), EVERY_CHOICE)
+def test_every_choice_composes_and_is_checked(group: str, name: str) -> None:
+    given = [f"{group}={name}"] if group == "dataset" else [TABLE, f"{group}={name}"]
+    if (group, name) == ("dataset", "table"):
+        given.append(TABLE)
+    assert check_config(compose(given)).names[group] == name
+
+
+@pytest.mark.parametrize(("group", "name"), EVERY_CHOICE)
+def test_every_choice_explains_itself(group: str, name: str) -> None:
+    text = (resource_folder("conf") / group / f"{name}.yaml").read_text(encoding="utf-8")
+    assert text.startswith("# ")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("modle=svm", "modle=svm: unknown key 'modle'. Did you mean model=svm?"),
+        ("model=svm", "model=svm: no such choice. Did you mean 'linear_svm'?"),
+        ("model.c=2", "model.c=2: unknown key 'model.c'. Did you mean model.C=2?"),
+        ("+model.c=2", "model.c: LinearSVC takes no argument 'c'. Did you mean 'C'?"),
+        ("+model.CC=2", "model.CC: LinearSVC takes no argument 'CC'."),
+        ("model.max_iter=50", "with a plus: +model.max_iter=50"),
+        ("sed=3", "Did you mean seed=3?"),
+        ("+sed=3", "sed: unknown key at the top level. Did you mean 'seed'?"),
+        ("seed=abc", "Value 'abc' of type 'str' could not be converted to Integer"),
+        ("resume=mising", "Invalid value 'mising', expected one of [missing"),
+        ("dataset=sedes", "dataset=sedes: no such choice. Did you mean 'seeds'?"),
+        ("protocol.n_fold=3", "Did you mean protocol.n_folds=3?"),
+        ("protocol.n_folds=abc", "protocol.n_folds='abc': input should be a valid integer"),
+        ("dataset.columns.doc_id=x", "Did you mean dataset.columns.document_id=x?"),
+        ("features.min_df=[1]", "features.min_df"),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_a_mistake_is_told_with_the_nearest_legal_name(override: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config(override)
+    assert message in str(caught.value)
+
+
+def test_a_required_value_is_asked_for() -> None:
+    with pytest.raises(ConfigError, match=r"dataset\.path is required: give dataset\.path="):
+        check_config(compose([]))
+
+
+def test_all_wrong_arguments_are_told_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        config("+model.c=2", "+features.mindf=3", "protocol.n_folds=x")
+    for piece in ("model.c", "features.mindf", "protocol.n_folds"):
+        assert piece in str(caught.value)
+
+
+def test_a_wrong_value_of_a_library_is_told_before_any_data_is_read() -> None:
+    with pytest.raises(ConfigError, match="'C' parameter of LinearSVC"):
+        config("model.C=-1").build("model")
+
+
+def test_lists_become_tuples_where_nothing_else_is_accepted() -> None:
+    node = {
+        "_target_": "sklearn.feature_extraction.text.TfidfVectorizer",
+        "ngram_range": [1, 2],
+        "stop_words": ["the"],
+    }
+    made = build(node, path="features")
+    assert made.ngram_range == (1, 2)
+    assert made.stop_words == ["the"]
+
+
+def test_a_user_adds_a_model_by_one_file(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text(
+        "_target_: sklearn.linear_model.RidgeClassifier\nalpha: 2.0\n"
+    )
+    made = config("model=mine", "model.alpha=3", config_dirs=(tmp_path,))
+    assert made.names["model"] == "mine"
+    assert made.build("model").alpha == 3
+
+
+def test_a_user_file_that_would_not_be_used_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "linear_svm.yaml").write_text("_target_: sklearn.svm.LinearSVC\n")
+    with pytest.raises(ConfigError, match="yours would not be used"):
+        config(config_dirs=(tmp_path,))
+    with pytest.raises(ConfigError, match="no such folder"):
+        config(config_dirs=(tmp_path / "absent",))
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("sklearn.svm.LinearSVCC", "sklearn.svm has no 'LinearSVCC'. Did you mean 'LinearSVC'?"),
+        ("no_such_package.Model", "cannot be imported"),
+        ("LinearSVC", "is not a dotted path"),
+    ],
+)
+def test_a_wrong_target_is_told(tmp_path: Path, target: str, message: str) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text(f"_target_: {target}\n")
+    with pytest.raises(ConfigError) as caught:
+        config("model=mine", config_dirs=(tmp_path,))
+    assert message in str(caught.value)
+
+
+def test_a_file_without_target_is_told(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text("C: 1\n")
+    with pytest.raises(ConfigError, match="model=mine: the file has no _target_"):
+        config("model=mine", config_dirs=(tmp_path,))

@@ -1,0 +1,145 @@
+"""The content key changes with what decides predictions, and with nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from sitrepbench.config import key as key_module
+from sitrepbench.config.compose import compose
+from sitrepbench.config.key import DECIDING, LEFT_OUT
+from sitrepbench.config.run_config import check_config
+from sitrepbench.config.schema import RunSchema
+from sitrepbench.runs import _load, prepare
+
+ROWS = [
+    (f"d{document}", f"sentence {document} {position} {label}", label)
+    for document in range(8)
+    for position, label in enumerate(
+        ["casualty_report", "denial", "negotiation", "evacuation", "background"]
+    )
+]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    file = tmp_path / "table.csv"
+    _write(file, ROWS)
+    return file
+
+
+def _write(file: Path, rows: list[tuple[str, str, str]]) -> None:
+    lines = ["doc_id,text,label", *(",".join(row) for row in rows)]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    _load.cache_clear()
+
+
+def key(file: Path, *overrides: str, config_dirs: tuple[Path, ...] = ()) -> str:
+    given = [f"dataset.path={file}", "protocol.n_folds=3", *overrides]
+    return prepare(check_config(compose(given, config_dirs=config_dirs))).key
+
+
+SAME = [
+    ["seed=1", "model=complement_nb"],
+    ["tracking=none", "model=complement_nb"],
+    ["results_dir=elsewhere", "model=complement_nb"],
+    ["resume=never", "model=complement_nb"],
+    ["study=mine", "model=complement_nb"],
+    ["executor.blas_threads=2", "model=complement_nb"],
+    ["unlock.reason=why", "model=complement_nb"],
+    ["dataset.name=other", "model=complement_nb"],
+    ["model=complement_nb", "+model._about_.note=hello"],
+]
+
+
+@pytest.mark.parametrize("overrides", SAME, ids=lambda given: given[0])
+def test_what_decides_nothing_changes_no_key(table: Path, overrides: list[str]) -> None:
+    assert key(table, *overrides) == key(table, "model=complement_nb")
+
+
+DIFFERENT = [
+    ["model.C=0.4"],
+    ["model=complement_nb"],
+    ["features.min_df=1"],
+    ["features=word"],
+    ["protocol.n_folds=4"],
+    ["protocol.n_repeats=2"],
+    ["seed=1"],  # a linear SVM draws random numbers
+    ["+model.max_iter=99"],
+]
+
+
+@pytest.mark.parametrize("overrides", DIFFERENT, ids=lambda given: given[0])
+def test_what_decides_predictions_changes_the_key(table: Path, overrides: list[str]) -> None:
+    assert key(table, *overrides) != key(table)
+
+
+def test_every_top_level_key_is_counted_or_left_out_for_a_reason() -> None:
+    assert {item.name for item in fields(RunSchema)} == {*DECIDING, *LEFT_OUT}
+    assert not set(DECIDING) & set(LEFT_OUT)
+
+
+def test_features_do_not_count_where_they_do_not_apply(table: Path) -> None:
+    assert key(table, "model=keyword_rules", "features=word") == key(table, "model=keyword_rules")
+
+
+def test_data_count_by_content_not_by_place(table: Path, tmp_path: Path) -> None:
+    before = key(table)
+    moved = tmp_path / "elsewhere" / "other.csv"
+    moved.parent.mkdir()
+    moved.write_bytes(table.read_bytes())
+    assert key(moved) == before
+    _write(table, [(*ROWS[0][:2], "denial"), *ROWS[1:]])
+    assert key(table) != before
+
+
+def test_a_lexicon_counts_by_content_not_by_place(table: Path, tmp_path: Path) -> None:
+    from sitrepbench.models.keywords import lexicon_path
+
+    copy = tmp_path / "copy.yaml"
+    copy.write_bytes(lexicon_path("english").read_bytes())
+    before = key(table, "model=keyword_rules")
+    assert key(table, "model=keyword_rules", f"model.lexicon={copy}") == before
+    copy.write_text(copy.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
+    assert key(table, "model=keyword_rules", f"model.lexicon={copy}") != before
+
+
+def test_the_programs_own_sources_and_versions_count(
+    table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = key(table)
+    monkeypatch.setattr(key_module, "source_digest", lambda: "changed")
+    assert key(table) != before
+    monkeypatch.undo()
+    real = key_module.metadata.version
+    monkeypatch.setattr(
+        key_module.metadata,
+        "version",
+        lambda name: "0.0.1" if name == "scikit-learn" else real(name),
+    )
+    assert key(table) != before
+
+
+def test_the_deciding_sources_exist_and_hold_what_fits_and_predicts() -> None:
+    package = Path(key_module.sitrepbench.__file__).parent
+    for name in key_module.DECIDING_SOURCES:
+        assert (package / name).exists(), name
+
+
+def test_a_users_own_module_counts_by_its_source(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    module = tmp_path / "mymodels.py"
+    text = "from sklearn.naive_bayes import ComplementNB\nclass Mine(ComplementNB):\n    pass\n"
+    module.write_text(text, encoding="utf-8")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text("_target_: mymodels.Mine\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    before = key(table, "model=mine", config_dirs=(tmp_path,))
+    module.write_text(text + "# one line more\n", encoding="utf-8")
+    assert key(table, "model=mine", config_dirs=(tmp_path,)) != before
+    sys.modules.pop("mymodels", None)

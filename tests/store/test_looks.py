@@ -1,0 +1,38 @@
+"""The ledger of looks: appended, counted, never dropped."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from sitrepbench.errors import StoreError
+from sitrepbench.store.looks import Look, LookLedger
+
+
+def look(key: str = "k", digest: str = "d") -> Look:
+    return Look("made", digest, "test", key, "why", "somebody", "2026-01-01T00:00:00+00:00")
+
+
+def test_looks_are_kept_in_order_and_counted(tmp_path: Path) -> None:
+    ledger = LookLedger(tmp_path)
+    assert ledger.read() == []
+    ledger.add([look("one"), look("two", "other")])
+    ledger.add([look("three")])
+    assert [item.key for item in ledger.read()] == ["one", "two", "three"]
+    assert ledger.count("d") == 2
+
+
+def test_many_writers_lose_nothing(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda k: LookLedger(tmp_path).add([look(str(k))] * 3), range(40)))
+    assert len(LookLedger(tmp_path).read()) == 120
+
+
+def test_a_damaged_line_is_told_not_skipped(tmp_path: Path) -> None:
+    ledger = LookLedger(tmp_path)
+    ledger.add([look()])
+    ledger.path.write_text(ledger.path.read_text() + "{broken\n")
+    with pytest.raises(StoreError, match="line 2: not a look"):
+        ledger.read()

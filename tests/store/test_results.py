@@ -1,0 +1,202 @@
+"""The results store: whole records only, damage is set aside, the index follows."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from sitrepbench.errors import StoreError
+from sitrepbench.labels import LABELS
+from sitrepbench.predictions import PredictionsTable
+from sitrepbench.store.record import PREDICTIONS_FILE, RECORD_FILE, RunRecord
+from sitrepbench.store.results import ResultsStore
+
+
+def predictions() -> PredictionsTable:
+    rows = [
+        {"sentence_id": f"s{i}", "document_id": f"d{i}", "domain": "", "part": "cv", "repeat": 0,
+         "fold": 0, "label": label, "secondary": "", "predicted": label,
+         **{f"p_{name}": float("nan") for name in LABELS}}
+        for i, label in enumerate(LABELS)
+    ]
+    return PredictionsTable(pd.DataFrame(rows), LABELS)
+
+
+def record(key: str = "a" * 16, **changes: Any) -> RunRecord:
+    made = RunRecord(
+        key=key,
+        key_parts={"config": {"features": {}}},
+        names={"dataset": "table", "protocol": "grouped_cv", "features": "word", "model": "svm"},
+        run_name="svm word",
+        study="adhoc",
+        config={},
+        overrides=[],
+        dataset={"name": "made", "digest": "0", "version": "", "source": "", "sentences": 5,
+                 "documents": 5},
+        labels=list(LABELS),
+        environment={},
+        created="2026-01-01T00:00:00+00:00",
+        seconds={"total": 1.0, "fit": 0.5, "predict": 0.5},
+        peak_memory_mb=100.0,
+        looks=[],
+        notes=[],
+        scores={"cv": {"macro_f1": 0.5}},
+        predictions_digest=predictions().digest(),
+    )
+    return replace(made, **changes)
+
+
+def put(store: ResultsStore, made: RunRecord) -> RunRecord:
+    cells = pd.DataFrame([{"part": "cv", "repeat": 0, "fold": 0}])
+    return store.put(made, predictions=predictions(), cells=cells)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ResultsStore:
+    return ResultsStore(tmp_path / "results")
+
+
+def test_what_is_put_is_found(store: ResultsStore) -> None:
+    stored = put(store, record())
+    found = store.find(stored.key)
+    assert found is not None
+    assert replace(found, files={}) == record()
+    assert found.predictions().digest() == found.predictions_digest
+    assert [row.run_name for row in store.rows()] == ["svm word"]
+    assert store.rows()[0].score() == 0.5
+    assert store.find("b" * 16) is None
+
+
+def test_a_record_is_replaced_whole(store: ResultsStore) -> None:
+    put(store, record())
+    put(store, record(run_name="again"))
+    assert store.rows()[0].run_name == "again"
+    assert not list((store.folder / "partial").iterdir())
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("name", [RECORD_FILE, PREDICTIONS_FILE, "cells.parquet"])
+@pytest.mark.parametrize("keep", [0, 10, -1])
+def test_a_truncated_record_is_set_aside_and_never_taken(
+    store: ResultsStore, name: str, keep: int
+) -> None:
+    stored = put(store, record())
+    content = (stored.folder / name).read_bytes()
+    (stored.folder / name).write_bytes(content[:keep])
+    # JSON may bear to lose its last line break; everything else is damage.
+    whole = name == RECORD_FILE and content[:keep].strip() == content.strip()
+    assert (store.find(stored.key) is not None) == whole
+    if not whole:
+        assert len(list((store.folder / "damaged").iterdir())) == 1
+        assert store.rows() == []
+        put(store, record())
+        assert store.find(stored.key) is not None
+
+
+@pytest.mark.fault
+def test_a_missing_file_is_damage(store: ResultsStore) -> None:
+    stored = put(store, record())
+    (stored.folder / PREDICTIONS_FILE).unlink()
+    assert store.find(stored.key) is None
+
+
+@pytest.mark.fault
+def test_a_process_killed_while_writing_leaves_nothing_that_counts(tmp_path: Path) -> None:
+    script = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[2])
+from test_results import put, record, ResultsStore
+from pathlib import Path
+import sitrepbench.store.results as results
+store = ResultsStore(Path(sys.argv[1]))
+real = results.write_record
+def write_then_die(*arguments, **named):
+    real(*arguments, **named)
+    os.kill(os.getpid(), signal.SIGKILL)
+results.write_record = write_then_die
+with store.claim("a" * 16):
+    put(store, record())
+"""
+    folder = tmp_path / "results"
+    arguments = [sys.executable, "-c", script, str(folder), str(Path(__file__).parent)]
+    assert subprocess.run(arguments).returncode == -9
+    store = ResultsStore(folder)
+    assert len(list((folder / "partial").iterdir())) == 1
+    assert store.find("a" * 16) is None
+    assert store.rows() == []
+    with store.claim("a" * 16, timeout=0):  # the dead process's claim is free
+        put(store, record())
+    assert store.find("a" * 16) is not None
+    assert not list((folder / "partial").iterdir())
+
+
+def test_a_claim_excludes_other_processes(store: ResultsStore) -> None:
+    script = """
+import sys
+from pathlib import Path
+from sitrepbench.errors import StoreError
+from sitrepbench.store.results import ResultsStore
+try:
+    with ResultsStore(Path(sys.argv[1])).claim("k", timeout=0):
+        print("claimed")
+except StoreError as error:
+    print(error)
+"""
+    arguments = [sys.executable, "-c", script, str(store.folder)]
+    with store.claim("k"):
+        done = subprocess.run(arguments, capture_output=True, text=True)
+    assert "computed by another process" in done.stdout
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    assert done.stdout.strip() == "claimed"
+
+
+def test_the_index_is_only_a_copy(store: ResultsStore) -> None:
+    put(store, record())
+    put(store, record("b" * 16))
+    path = store.index.path
+    for content in (b"", b"this is no database" * 100):
+        path.write_bytes(content)
+        assert len(ResultsStore(store.folder).rows()) == 2
+    path.unlink()
+    assert len(ResultsStore(store.folder).rows()) == 2
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+    assert len(ResultsStore(store.folder).rows()) == 2
+
+
+def test_runs_are_resolved_by_the_beginning_of_a_key_or_by_name(store: ResultsStore) -> None:
+    put(store, record("ab" + "0" * 14, run_name="one"))
+    put(store, record("ac" + "0" * 14, run_name="two"))
+    assert store.resolve("ab").run_name == "one"
+    assert store.resolve("two").key.startswith("ac")
+    with pytest.raises(StoreError, match="'a' could be any of 2 runs"):
+        store.resolve("a")
+    with pytest.raises(StoreError, match="no run 'tow'.*Did you mean 'two'"):
+        store.resolve("tow")
+
+
+def test_a_record_of_another_format_is_refused(store: ResultsStore) -> None:
+    stored = put(store, record())
+    path = stored.folder / RECORD_FILE
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "format": 99}))
+    assert store.find(stored.key) is None
+
+
+@pytest.mark.fault
+def test_a_place_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(StoreError, match="cannot be used as a results store"):
+        ResultsStore(file / "results")
+    assert os.listdir(tmp_path) == ["file"]
