@@ -42,8 +42,19 @@ def offenders(parts: list[str], forbidden: tuple[str, ...]) -> list[str]:
 
 
 ALL = sorted(p.name for p in PACKAGE.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists())
-PURE = ["data", "protocols", "features", "models", "metrics", "stats", "execution.py",
-        "predictions.py", "labels.py", "errors.py", "seeding.py"]
+PURE = [
+    "data",
+    "protocols",
+    "features",
+    "models",
+    "metrics",
+    "stats",
+    "execution.py",
+    "predictions.py",
+    "labels.py",
+    "errors.py",
+    "seeding.py",
+]
 
 
 def test_only_tracking_imports_mlflow() -> None:

@@ -239,9 +239,7 @@ def _predict(
 
 def _check_probabilities(given: npt.NDArray[np.float64], n_rows: int, n_classes: int) -> None:
     if given.shape != (n_rows, n_classes):
-        raise ModelError(
-            f"predict_proba gave shape {given.shape}, expected {(n_rows, n_classes)}"
-        )
+        raise ModelError(f"predict_proba gave shape {given.shape}, expected {(n_rows, n_classes)}")
     broken = ~np.isfinite(given).all(axis=1)
     if broken.any():
         raise ModelError(

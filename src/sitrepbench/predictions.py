@@ -66,7 +66,7 @@ class PredictionsTable:
                 raise DataError(f"predictions hold unknown {column}(s): {', '.join(unknown)}")
         doubled = self.frame.duplicated([PART, REPEAT, "sentence_id"])
         if doubled.any():
-            first = self.frame.loc[doubled.idxmax(), "sentence_id"]
+            first = self.frame["sentence_id"][doubled].iloc[0]
             raise DataError(
                 f"{int(doubled.sum())} sentence(s) are predicted twice in one repeat, "
                 f"the first is {first!r}"
@@ -96,7 +96,7 @@ class PredictionsTable:
     def codes(self, column: str) -> npt.NDArray[np.int64]:
         """Return ``label`` or ``predicted`` as indices into `labels`, shape (n_rows,)."""
         index = pd.Index(self.labels)
-        return np.asarray(index.get_indexer(self.frame[column]), dtype=np.int64)
+        return np.asarray(index.get_indexer(pd.Index(self.frame[column])), dtype=np.int64)
 
     def digest(self) -> str:
         """Return the sha256 of which label was predicted for which sentence; no probabilities.

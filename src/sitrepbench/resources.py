@@ -1,4 +1,4 @@
-"""Where the files lie that come with the program: ``conf/``, ``experiments/``, ``data/``, ``seeds/``.
+"""Where the program's own files lie: ``conf/``, ``experiments/``, ``data/`` and ``seeds/``.
 
 In a checkout they stand at its top; in an installed wheel, inside the package.
 """

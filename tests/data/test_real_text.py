@@ -1,3 +1,5 @@
+import pytest
+
 from sitrepbench.data.duplicates import document_groups
 from sitrepbench.data.table import load_table
 
@@ -29,3 +31,15 @@ def test_tweets_without_quoting_load_with_labels_of_their_own(repository, requir
     columns |= {"text": "tweet_text", "label": "class_label"}
     dataset = load_table(path, columns=columns, labels=labels, quoting="none")
     assert len(dataset.frame) == 228
+
+
+def test_what_is_absent_is_skipped_unless_everything_is_required(
+    monkeypatch, tmp_path, require_path
+):
+    monkeypatch.delenv("SITREPBENCH_REQUIRE", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="absent: not shipped"):
+        require_path(tmp_path / "nothing", "not shipped")
+    monkeypatch.setenv("SITREPBENCH_REQUIRE", "all")
+    with pytest.raises(pytest.fail.Exception, match="absent: not shipped"):
+        require_path(tmp_path / "nothing", "not shipped")
+    assert require_path(tmp_path, "there") == tmp_path

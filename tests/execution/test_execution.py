@@ -45,8 +45,9 @@ def dataset() -> Dataset:
             words = rng.choice(WORDS[said].split(), 2)
             filler = rng.choice(["the", "a", "of", "in", "on", "at"], 6)
             text = f"s{document} n{position} " + " ".join([*words, *filler])
-            rows.append({"document_id": f"d{document}", "position": position,
-                         "text": text, "label": label})
+            rows.append(
+                {"document_id": f"d{document}", "position": position, "text": text, "label": label}
+            )
     return load_frame(pd.DataFrame(rows), name="made")
 
 
@@ -57,7 +58,9 @@ def test_a_run_equals_the_loop_a_user_would_write(dataset: Dataset) -> None:
     expected = np.empty(len(texts), dtype=object)
     for cell in plan.cells:
         own = make_pipeline(TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), ComplementNB())
-        expected[cell.test] = own.fit(texts[cell.train], labels[cell.train]).predict(texts[cell.test])
+        expected[cell.test] = own.fit(texts[cell.train], labels[cell.train]).predict(
+            texts[cell.test]
+        )
     found = result.predictions.frame.set_index("sentence_id")["predicted"]
     assert list(found[dataset.frame["sentence_id"]]) == list(expected)
     score = summarise(result.predictions, "cv").metrics["macro_f1"]
@@ -67,8 +70,11 @@ def test_a_run_equals_the_loop_a_user_would_write(dataset: Dataset) -> None:
 def test_timings_count_every_cell(dataset: Dataset) -> None:
     told: list[tuple[int, int]] = []
     plan = GroupedCV(n_folds=3, n_repeats=2).plan(dataset)
-    result = execute(plan, build_pipeline(word_tfidf(min_df=1), ComplementNB()),
-                     on_cell=lambda done, total: told.append((done, total)))
+    result = execute(
+        plan,
+        build_pipeline(word_tfidf(min_df=1), ComplementNB()),
+        on_cell=lambda done, total: told.append((done, total)),
+    )
     assert told == [(k, 6) for k in range(1, 7)]
     assert list(result.timings["n_test"] + result.timings["n_train"]) == [len(dataset.frame)] * 6
     assert (result.timings["fit_seconds"] > 0).all()

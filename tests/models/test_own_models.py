@@ -68,7 +68,10 @@ def test_every_shipped_lexicon_loads_and_has_the_schemes_labels(file: Path) -> N
 
 
 def test_a_lexicon_of_ones_own_counts_by_content(tmp_path: Path) -> None:
-    text = "name: mine\nversion: '1'\norder: [x, y]\ndefault: y\nlabels:\n  x: {strong: [foo]}\n  y: {}\n"
+    text = (
+        "name: mine\nversion: '1'\norder: [x, y]\ndefault: y\n"
+        "labels:\n  x: {strong: [foo]}\n  y: {}\n"
+    )
     one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
     one.write_text(text)
     two.write_text(text)
@@ -88,8 +91,12 @@ def test_all_mistakes_of_a_lexicon_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_lexicon(str(file))
     message = str(caught.value)
-    for piece in ("'treshold'. Did you mean 'threshold'", "'(open' is not a pattern",
-                  "Did you mean 'strong'", "'order' must name every label"):
+    for piece in (
+        "'treshold'. Did you mean 'threshold'",
+        "'(open' is not a pattern",
+        "Did you mean 'strong'",
+        "'order' must name every label",
+    ):
         assert piece in message
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sitrepbench.data.dataset import Dataset
 from sitrepbench.data.duplicates import document_groups
 from sitrepbench.data.table import load_frame
 from sitrepbench.errors import LockedSplitError, ProtocolError
 from sitrepbench.labels import LABELS
 from sitrepbench.protocols import CrossDataset, GroupedCV, Official, Score, check_plan
-from sitrepbench.data.dataset import Dataset
 
 
 def make(n_documents: int = 40, *, splits: bool = False, name: str = "made") -> Dataset:
@@ -57,8 +57,9 @@ def test_no_document_stands_on_both_sides_and_every_fold_holds_every_class() -> 
 def test_near_duplicates_keep_their_documents_together() -> None:
     frame = make().frame.copy()
     frame["cluster"] = ""
-    frame.loc[frame["document_id"].isin(["d003", "d017"]) & (frame["position"] == 0), "cluster"] = "a"
-    frame.loc[frame["document_id"].isin(["d017", "d030"]) & (frame["position"] == 1), "cluster"] = "b"
+    for cluster, position, names in (("a", 0, ["d003", "d017"]), ("b", 1, ["d017", "d030"])):
+        rows = frame["document_id"].isin(names) & (frame["position"] == position)
+        frame.loc[rows, "cluster"] = cluster
     dataset = load_frame(frame, name="linked")
     for cell in GroupedCV(n_repeats=5).plan(dataset).cells:
         held = set(dataset.frame["document_id"].iloc[cell.test])

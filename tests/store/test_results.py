@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import subprocess
 import sys
@@ -23,9 +22,18 @@ from sitrepbench.store.results import ResultsStore
 
 def predictions() -> PredictionsTable:
     rows = [
-        {"sentence_id": f"s{i}", "document_id": f"d{i}", "domain": "", "part": "cv", "repeat": 0,
-         "fold": 0, "label": label, "secondary": "", "predicted": label,
-         **{f"p_{name}": float("nan") for name in LABELS}}
+        {
+            "sentence_id": f"s{i}",
+            "document_id": f"d{i}",
+            "domain": "",
+            "part": "cv",
+            "repeat": 0,
+            "fold": 0,
+            "label": label,
+            "secondary": "",
+            "predicted": label,
+            **{f"p_{name}": float("nan") for name in LABELS},
+        }
         for i, label in enumerate(LABELS)
     ]
     return PredictionsTable(pd.DataFrame(rows), LABELS)
@@ -40,8 +48,14 @@ def record(key: str = "a" * 16, **changes: Any) -> RunRecord:
         study="adhoc",
         config={},
         overrides=[],
-        dataset={"name": "made", "digest": "0", "version": "", "source": "", "sentences": 5,
-                 "documents": 5},
+        dataset={
+            "name": "made",
+            "digest": "0",
+            "version": "",
+            "source": "",
+            "sentences": 5,
+            "documents": 5,
+        },
         labels=list(LABELS),
         environment={},
         created="2026-01-01T00:00:00+00:00",
@@ -199,4 +213,4 @@ def test_a_place_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     file.write_text("")
     with pytest.raises(StoreError, match="cannot be used as a results store"):
         ResultsStore(file / "results")
-    assert os.listdir(tmp_path) == ["file"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]

@@ -94,7 +94,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--results-dir", default="results", metavar="DIR", help="the results store (default: %(default)s)"
+        "--results-dir",
+        default="results",
+        metavar="DIR",
+        help="the results store (default: %(default)s)",
     )
 
 

@@ -61,7 +61,9 @@ class Outcome:
 
 def run_command(arguments: Sequence[str]) -> int:
     """Run what the arguments say and return the exit code."""
-    parsed = get_args_parser().parse_args(list(arguments))
+    parser = get_args_parser()
+    parser.prog = "sitrepbench run"
+    parsed = parser.parse_args(list(arguments))
     _check_options(parsed)
     config_dirs = [Path(parsed.config_dir)] if parsed.config_dir else []
     with hydra_session(config_dirs) as hydra:
@@ -92,8 +94,11 @@ def run_command(arguments: Sequence[str]) -> int:
 
 
 def _check_options(parsed: argparse.Namespace) -> None:
-    chosen = [name for name in ("run", "multirun", "cfg", "info", "shell_completion")
-              if getattr(parsed, name)]
+    chosen = [
+        name
+        for name in ("run", "multirun", "cfg", "info", "shell_completion")
+        if getattr(parsed, name)
+    ]
     if len(chosen) > 1:
         raise ConfigError(f"only one of these can be asked for: {', '.join(chosen)}")
     if parsed.resolve and not parsed.cfg:

@@ -39,17 +39,18 @@ def list_runs(results_dir: str, *, study: str | None, as_json: bool) -> int:
         listed = [{**row.__dict__, "scores": json.loads(row.scores)} for row in rows]
         print(json.dumps(listed, indent=1))
         return 0
-    table = Table(box=box.SIMPLE, pad_edge=False)
-    for name in ("key", "run", "dataset", "protocol", "study", "macro-F1", "finished"):
-        table.add_column(name, justify="right" if name == "macro-F1" else "left", no_wrap=True)
+    table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
+    for name, width in (("key", 8), ("run", 18), ("dataset", 8), ("study", 8)):
+        table.add_column(name, no_wrap=True, min_width=width)
+    table.add_column("macro-F1", justify="right")
+    table.add_column("finished (UTC)", no_wrap=True, min_width=16)
     for row in rows:
         score = row.score()
         table.add_row(
             row.key[:8],
             Text(row.run_name),
-            row.dataset,
-            row.protocol,
-            row.study,
+            Text(row.dataset),
+            Text(row.study),
             "" if score is None else f"{score:.3f}",
             row.created[:16].replace("T", " "),
         )

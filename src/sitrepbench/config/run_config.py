@@ -56,12 +56,14 @@ class RunConfig:
     @property
     def study(self) -> str | None:
         """The study that the run belongs to."""
-        return self.tree["study"]
+        study: str | None = self.tree["study"]
+        return study
 
     @property
     def unlock_reason(self) -> str | None:
         """Why a test split may be read, as given by hand."""
-        return self.tree["unlock"]["reason"]
+        reason: str | None = self.tree["unlock"]["reason"]
+        return reason
 
     def short_name(self, group: str) -> str:
         """Return a group's option in its short form for lists: ``_about_.short`` or its name."""
@@ -140,9 +142,7 @@ def build(node: Mapping[str, Any], *, path: str) -> Any:
 
 def _without_own_keys(node: Any) -> Any:
     if isinstance(node, Mapping):
-        return {
-            key: _without_own_keys(value) for key, value in node.items() if key not in OWN_KEYS
-        }
+        return {key: _without_own_keys(value) for key, value in node.items() if key not in OWN_KEYS}
     if isinstance(node, list):
         return [_without_own_keys(value) for value in node]
     return node

@@ -57,9 +57,7 @@ def locate(target: str) -> Any:
         raise ConfigError(f"{target!r} cannot be imported: {error}") from error
     if not hasattr(module, attribute):
         public = [name for name in dir(module) if not name.startswith("_")]
-        raise ConfigError(
-            f"{module_name} has no {attribute!r}.{did_you_mean(attribute, public)}"
-        )
+        raise ConfigError(f"{module_name} has no {attribute!r}.{did_you_mean(attribute, public)}")
     return getattr(module, attribute)
 
 

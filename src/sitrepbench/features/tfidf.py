@@ -35,8 +35,9 @@ def word_tfidf(
         max_features=max_features,
         lowercase=lowercase,
         sublinear_tf=sublinear_tf,
-        stop_words=list(stop_words) if isinstance(stop_words, Sequence) and not
-        isinstance(stop_words, str) else stop_words,
+        stop_words=list(stop_words)
+        if isinstance(stop_words, Sequence) and not isinstance(stop_words, str)
+        else stop_words,
     )
     return _on_text(word=vectorizer)
 

@@ -117,8 +117,9 @@ def _label_rules(section: Mapping[str, Sequence[str]]) -> LabelRules:
 def _problems(content: Any) -> list[str]:
     if not isinstance(content, dict):
         return ["expected a mapping at the top"]
-    found = [f"unknown field {k!r}.{did_you_mean(str(k), _FIELDS)}" for k in content
-             if k not in _FIELDS]
+    found = [
+        f"unknown field {k!r}.{did_you_mean(str(k), _FIELDS)}" for k in content if k not in _FIELDS
+    ]
     for key in ("name", "version", "order", "default", "labels"):
         if key not in content:
             found.append(f"missing field {key!r}")
@@ -192,8 +193,11 @@ def _explain(text: str, lexicon: Lexicon) -> Explanation:
     scores: dict[str, int] = {}
     fired: dict[str, tuple[str, ...]] = {}
     for label, rules in lexicon.rules.items():
-        hits = [(match[0], weight) for pattern, weight in rules.weighted
-                if (match := pattern.search(text))]
+        hits = [
+            (match[0], weight)
+            for pattern, weight in rules.weighted
+            if (match := pattern.search(text))
+        ]
         cancelled = [match[0] for pattern in rules.cancelling if (match := pattern.search(text))]
         scores[label] = 0 if cancelled else sum(weight for _, weight in hits)
         fired[label] = tuple([word for word, _ in hits] + [f"not: {word}" for word in cancelled])

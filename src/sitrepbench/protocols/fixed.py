@@ -45,8 +45,7 @@ class Official:
         for name in (*train, *score):
             _require_split(dataset, name)
         cells = [
-            Cell(name, 0, 0, fitted, np.flatnonzero(dataset.frame[SPLIT] == name))
-            for name in score
+            Cell(name, 0, 0, fitted, np.flatnonzero(dataset.frame[SPLIT] == name)) for name in score
         ]
         return Plan(dataset, dataset, tuple(cells))
 
@@ -106,9 +105,7 @@ class Score:
         return Plan(dataset, dataset, _scored_cells(dataset, self.score, nothing), fits=False)
 
 
-def _scored_cells(
-    dataset: Dataset, score: Sequence[str] | None, train: Rows
-) -> tuple[Cell, ...]:
+def _scored_cells(dataset: Dataset, score: Sequence[str] | None, train: Rows) -> tuple[Cell, ...]:
     if score is None:
         return (Cell(ALL, 0, 0, train, np.arange(len(dataset.frame), dtype=np.int64)),)
     names = _names(score)

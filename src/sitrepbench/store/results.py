@@ -1,11 +1,11 @@
 """The results store: the truth about runs, on disk.
 
-    <results>/runs/<key>/      one finished run each, renamed into place whole
-    <results>/partial/         runs being written; what a killed process leaves is swept away
-    <results>/damaged/         records that could not be read, kept for a look
-    <results>/locks/<key>      the claim on a run while it is computed
-    <results>/looks.jsonl      the ledger of looks at test splits
-    <results>/index.db         a copy of the records' headlines for lists; rebuilt at will
+<results>/runs/<key>/      one finished run each, renamed into place whole
+<results>/partial/         runs being written; what a killed process leaves is swept away
+<results>/damaged/         records that could not be read, kept for a look
+<results>/locks/<key>      the claim on a run while it is computed
+<results>/looks.jsonl      the ledger of looks at test splits
+<results>/index.db         a copy of the records' headlines for lists; rebuilt at will
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class ResultsStore:
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
             self.index = Index(self.folder / "index.db")
         except OSError as error:
-            raise StoreError(f"{self.folder}: cannot be used as a results store: {error}") from error
+            raise StoreError(
+                f"{self.folder}: cannot be used as a results store: {error}"
+            ) from error
 
     @contextlib.contextmanager
     def claim(self, key: str, *, timeout: float = -1) -> Iterator[None]:

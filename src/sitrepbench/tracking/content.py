@@ -18,6 +18,7 @@ from sitrepbench.tracking.processes import this_host, this_process
 #: MLflow takes 6,000 characters, but nobody reads them in a table; config.yaml has them all.
 MAX_PARAM_LENGTH = 500
 MAX_NOTE_LENGTH = 7_500
+METRIC_DIGITS = 4
 
 #: Parts of the configuration that say nothing about what was run, or stand in tags.
 _LEFT_OUT = frozenset({"executor", "hydra", "results_dir", "resume", "study", "tracking", "unlock"})
@@ -56,10 +57,11 @@ def run_metrics(record: RunRecord, summaries: Mapping[str, Summary]) -> dict[str
         )
         for name, value in values.items():
             if math.isfinite(value):
-                metrics[metric_name(prefix + name)] = float(value)
+                # MLflow's columns show six digits and cut the rest; the predictions are the truth.
+                metrics[metric_name(prefix + name)] = round(float(value), METRIC_DIGITS)
     for name in ("fit", "predict"):
         if name in record.seconds:
-            metrics[f"{name}_seconds"] = float(record.seconds[name])
+            metrics[f"{name}_seconds"] = round(float(record.seconds[name]), METRIC_DIGITS)
     return metrics
 
 

@@ -67,22 +67,23 @@ def leaderboard_url(base: str, experiment_id: str, *, view: str = LEADERBOARD) -
 
 def view_states(records: list[RunRecord]) -> dict[str, dict[str, Any]]:
     """Return the state of each view by its key, as MLflow's UI keeps it."""
-    metrics = _metric_columns(records)
-    params = varied_params(records)
-    columns = [
-        *(f"metrics.`{name}`" for name in metrics),
-        *(f"params.`{name}`" for name in params),
-        *(f"tags.`{name}`" for name in ("model", "features", "protocol", "dataset", "looks")),
-    ]
+    headline, details = _metric_columns(records)
+    params = [f"params.`{name}`" for name in varied_params(records)]
+    tags = [f"tags.`{name}`" for name in ("model", "features", "protocol", "dataset", "looks")]
+    # What is on the left is seen first: MLflow's assistant takes a quarter of a new window.
+    columns = [*headline[:3], *params, *headline[3:], *tags, *details]
     state: dict[str, Any] = {
         "searchFilter": "tags.kind = 'run'",
-        "orderByKey": f"metrics.`{metrics[0]}`",
+        "orderByKey": headline[0],
         "orderByAsc": False,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
         "selectedColumns": columns,
+        # Without an order MLflow sorts by name, and the scores per label hide the headline.
+        "columnOrder": columns,
+        "columnWidths": {name: _width(name, sorted_by=headline[0]) for name in columns},
         "groupBy": None,
     }
     grouped = {
@@ -92,17 +93,26 @@ def view_states(records: list[RunRecord]) -> dict[str, dict[str, Any]]:
     return {LEADERBOARD: state, OVER_SEEDS: {**state, "groupBy": grouped}}
 
 
-def _metric_columns(records: list[RunRecord]) -> list[str]:
+def _metric_columns(records: list[RunRecord]) -> tuple[list[str], list[str]]:
+    """Return the columns of the headline, the one to sort by first, and those of the labels."""
     parts = dict.fromkeys(part for record in records for part in record.scores)
     development = development_part(parts)
     labels = list(dict.fromkeys(label for record in records for label in record.labels))
-    if development is None:
-        plain = []
-    else:
-        plain = ["macro_f1", "macro_f1_low", "macro_f1_high"]
-        plain += [metric_name(f"f1/{label}") for label in labels[:_MAX_LABELS]]
-    others = [metric_name(f"{part}/macro_f1") for part in parts if part != development]
-    return [*plain[:3], *others, *plain[3:]] or ["macro_f1"]
+    headline = [f"{part}/macro_f1" for part in parts if part != development]
+    details: list[str] = []
+    if development is not None:
+        headline = ["macro_f1", "macro_f1_low", "macro_f1_high", *headline]
+        details = [f"f1/{label}" for label in labels[:_MAX_LABELS]]
+    return (
+        [f"metrics.`{metric_name(name)}`" for name in headline or ["macro_f1"]],
+        [f"metrics.`{metric_name(name)}`" for name in details],
+    )
+
+
+def _width(column: str, *, sorted_by: str) -> int:
+    """Return a width (pixels) at which the header, and its sign of sorting, can be read."""
+    name = column.split("`")[1]
+    return min(max(70, 26 + 7 * len(name)), 170) + (20 if column == sorted_by else 0)
 
 
 def _write(connection: Connection, records: list[RunRecord], settings: TrackingSettings) -> None:
