@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from sitrepbench import __version__
 from sitrepbench.errors import SitrepBenchError
@@ -82,6 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--lexicon", default="english", help="a lexicon's name or file")
     explain.set_defaults(command=_keywords)
 
+    _add_data(commands)
+
     ui = commands.add_parser("ui", help="open the MLflow UI at the leaderboard of a study")
     _add_store(ui)
     ui.add_argument("--study", help="the study to open at (default: the latest)")
@@ -90,6 +93,43 @@ def _parser() -> argparse.ArgumentParser:
     ui.add_argument("--no-browser", action="store_true", help="only print the address")
     ui.set_defaults(command=_ui)
     return parser
+
+
+def _add_data(commands: Any) -> None:
+    data = commands.add_parser("data", help="describe, check and audit a dataset")
+    tasks = data.add_subparsers(title="tasks", metavar="TASK", required=True)
+    told = (
+        ("stats", "counts, lengths, label mix and annotators' agreement"),
+        ("validate", "check everything that holds for a sound dataset"),
+        ("audit", "near-duplicates, words that give a label away, label conflicts"),
+    )
+    for name, what in told:
+        task = tasks.add_parser(name, help=what, description=what)
+        task.add_argument(
+            "dataset",
+            nargs="+",
+            help="a shipped dataset's name, a card, a table, or dataset=table dataset.path=...",
+        )
+        task.set_defaults(command=_data, task=name)
+        if name != "validate":
+            task.add_argument("--json", action="store_true", help="as JSON")
+        if name == "stats":
+            task.add_argument("--figure", metavar="FILE", help="also draw it (png, svg or pdf)")
+        if name == "audit":
+            task.add_argument(
+                "--threshold",
+                type=_share,
+                default=0.6,
+                help="similarity to list from (default: 0.6)",
+            )
+            task.add_argument("--words", type=int, default=10, help="words per label (default: 10)")
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text}: a number over 0 and up to 1 is expected")
+    return value
 
 
 def _add_store(parser: argparse.ArgumentParser) -> None:
@@ -123,6 +163,13 @@ def _keywords(parsed: argparse.Namespace) -> int:
     from sitrepbench.cli.stored import explain_keywords
 
     return explain_keywords(" ".join(parsed.text), lexicon=parsed.lexicon)
+
+
+def _data(parsed: argparse.Namespace) -> int:
+    from sitrepbench.cli import data
+
+    task: Callable[[argparse.Namespace], int] = getattr(data, f"{parsed.task}_command")
+    return task(parsed)
 
 
 def _ui(parsed: argparse.Namespace) -> int:

@@ -39,7 +39,8 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$")]
 class CardFile(BaseModel):
     """A file of a dataset with its checksum.
 
-    ``role`` is ``sentences`` for the one table of labelled sentences, ``source`` for the
+    ``role`` is ``sentences`` for the one table of labelled sentences, ``documents`` and
+    ``annotations`` for the tables behind it, ``source`` for the
     document that it was made from, ``other`` for the rest. ``format`` and ``quoting`` are as in
     `sitrepbench.data.table.load_table`.
     """
@@ -48,7 +49,7 @@ class CardFile(BaseModel):
 
     path: str
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-    role: Literal["sentences", "source", "other"] = "sentences"
+    role: Literal["sentences", "documents", "annotations", "source", "other"] = "sentences"
     format: Format | None = None
     quoting: Literal["standard", "none"] = "standard"
 

@@ -34,13 +34,24 @@ def load_shipped(name: str) -> Dataset:
     DataError
         When its card or its files are not as they have to be.
     """
+    return load_card_dataset(shipped_card(name))
+
+
+def shipped_card(name: str) -> Path:
+    """Return the card of a dataset that comes with the program.
+
+    Raises
+    ------
+    ConfigError
+        When there is no dataset of that name.
+    """
     cards = _shipped_cards()
     if name not in cards:
         raise ConfigError(
             f"unknown dataset {shown(name)}.{did_you_mean(name, cards)} "
             f"The program comes with: {', '.join(sorted(cards)) or 'none'}"
         )
-    return load_card_dataset(cards[name])
+    return cards[name]
 
 
 def load_card_dataset(card_path: str | Path) -> Dataset:

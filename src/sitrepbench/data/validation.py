@@ -293,38 +293,44 @@ def _secondary(table: _Table, raw: list[str], labels: list[str]) -> list[str]:
         return [""] * len(labels)
     keys = list(zip(raw, labels, values, strict=True))
     read = {key: _read_secondary(*key, table.rules) for key in set(keys)}
-    for code in ("unknown_label", "bad_secondary"):
-        bad = {key for key, (_, problems) in read.items() if code in problems}
-        if bad:
-            table.flag(
-                code,
-                [index for index, key in enumerate(keys) if key in bad],
-                lambda index, code=code: read[keys[index]][1][code],  # type: ignore[misc]
-                field=SECONDARY,
-            )
+
+    # Messages are made for the rows that are shown, not for every distinct value.
+    def unknown(index: int) -> str:
+        return " ".join(_unknown(part, table.rules.labels) for part in read[keys[index]][1])
+
+    def misplaced(index: int) -> str:
+        why = {BACKGROUND: "never a secondary label"}
+        own = "the row's own label"
+        parts = read[keys[index]][2]
+        return "; ".join(f"{shown(part)} is {why.get(part, own)}" for part in parts)
+
+    wrong = [index for index, key in enumerate(keys) if read[key][1]]
+    table.flag("unknown_label", wrong, unknown, field=SECONDARY)
+    wrong = [index for index, key in enumerate(keys) if read[key][2]]
+    table.flag("bad_secondary", wrong, misplaced, field=SECONDARY)
     return [read[key][0] for key in keys]
 
 
 def _read_secondary(
     raw: str, label: str, value: str, rules: TableRules
-) -> tuple[str, dict[str, str]]:
-    """Return one row's secondary labels, and message by code of what is wrong with them.
+) -> tuple[str, list[str], list[str]]:
+    """Return one row's secondary labels, those that are unknown, and those that cannot be one.
 
     Where the label map merges labels, a secondary label can become the primary one or
     background; then it says nothing any more and is left out.
     """
     found: set[str] = set()
-    problems: dict[str, str] = {}
+    unknown: list[str] = []
+    misplaced: list[str] = []
     for part in _parts(value):
         target = rules.label_map.get(part, part)
         if target not in rules.labels:
-            problems["unknown_label"] = _unknown(part, rules.labels)
+            unknown.append(part)
         elif target not in (label, BACKGROUND):
             found.add(target)
         elif part == raw or target == part:
-            what = "the row's own label" if target == label else "never a secondary label"
-            problems["bad_secondary"] = f"{shown(part)} is {what}"
-    return "|".join(name for name in rules.labels if name in found), problems
+            misplaced.append(part)
+    return "|".join(name for name in rules.labels if name in found), unknown, misplaced
 
 
 def _unknown(label: str, labels: tuple[str, ...]) -> str:

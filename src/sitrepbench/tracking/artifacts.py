@@ -18,10 +18,11 @@ from sitrepbench.store.record import PREDICTIONS_FILE, RunRecord
 REPORT_FILE = "report.html"
 
 _STYLE = """
-body { font: 14px/1.45 system-ui, sans-serif; color: #1f272d; margin: 1.2rem; }
+body { font: 13px/1.45 system-ui, sans-serif; color: #1f272d; margin: 1.2rem; }
 h1 { font-size: 1.25rem; } h2 { font-size: 1.05rem; margin: 1.6rem 0 .4rem; }
 table { border-collapse: collapse; margin: .3rem 0 1rem; }
-th, td { padding: .28rem .7rem; text-align: right; border-bottom: 1px solid #dde3e8; }
+th, td { padding: .28rem .55rem; white-space: nowrap; text-align: right; }
+td, th { border-bottom: 1px solid #dde3e8; }
 th { font-weight: 600; color: #55636e; } td:first-child, th:first-child { text-align: left; }
 caption { text-align: left; color: #55636e; padding-bottom: .3rem; }
 """

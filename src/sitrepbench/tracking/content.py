@@ -51,10 +51,10 @@ def run_metrics(record: RunRecord, summaries: Mapping[str, Summary]) -> dict[str
     plain = development_part(summaries)
     for part, summary in summaries.items():
         prefix = "" if part == plain else f"{part}/"
-        values = dict(summary.metrics)
-        values["macro_f1_low"], values["macro_f1_high"] = summary.intervals.get(
-            "macro_f1", (math.nan, math.nan)
-        )
+        low, high = summary.intervals.get("macro_f1", (math.nan, math.nan))
+        # The run's page lists them in this order.
+        headline = {"macro_f1": math.nan, "macro_f1_low": low, "macro_f1_high": high}
+        values = {**headline, **summary.metrics}
         for name, value in values.items():
             if math.isfinite(value):
                 # MLflow's columns show six digits and cut the rest; the predictions are the truth.
@@ -109,14 +109,20 @@ def run_tags(record: RunRecord) -> dict[str, str]:
 
 def setup_name(record: RunRecord) -> str:
     """Return a name that runs share which differ in nothing but their seed."""
-    params = {
-        name: value
-        for name, value in run_params(record).items()
-        if name.rpartition(".")[2] not in _SEEDS
-    }
+    params = {name: value for name, value in run_params(record).items() if not is_seed(name)}
     digest = hashlib.sha256(json.dumps(sorted(params.items())).encode()).hexdigest()[:4]
-    names = (record.names.get("model", ""), record.names.get("features", ""))
+    names = (_short_name(record, kind) for kind in ("model", "features"))
     return " ".join([*(name for name in names if name), digest])
+
+
+def _short_name(record: RunRecord, kind: str) -> str:
+    about = (record.config.get(kind) or {}).get("_about_") or {}
+    return str(about.get("short") or record.names.get(kind, ""))
+
+
+def is_seed(param: str) -> bool:
+    """Return whether a parameter only chooses the random numbers."""
+    return param.rpartition(".")[2] in _SEEDS
 
 
 def run_times(record: RunRecord) -> tuple[int, int]:
@@ -127,18 +133,13 @@ def run_times(record: RunRecord) -> tuple[int, int]:
 
 def run_description(record: RunRecord, summaries: Mapping[str, Summary]) -> str:
     """Return what the run's page says on top, in Markdown."""
-    data = record.dataset
-    lines = [
-        f"**{record.names.get('model')}** on **{record.names.get('features')}** features, scored "
-        f"by **{record.names.get('protocol')}** on **{data.get('name')}**{_size(data)}.",
-    ]
-    if data.get("trained_on"):
-        other = data["trained_on"]
-        lines.append(f"Trained on **{other.get('name')}**{_size(other)}.")
-    lines += ["", "| part | macro-F1 | 95 % interval | lenient | accuracy | scored |"]
+    # MLflow shows the first lines and folds the rest away.
+    lines = [*_headline_line(summaries), _what(record), ""]
+    lines += ["```", repeat_command(record), "```", ""]
+    lines += ["| part | macro-F1 | 95 % interval | lenient | accuracy | scored |"]
     lines += ["| --- | --- | --- | --- | --- | --- |"]
     lines += [_headline_row(summary) for summary in summaries.values()]
-    lines += ["", "Run it again:", "", "```", repeat_command(record), "```", ""]
+    lines += [""]
     for look in record.looks:
         lines.append(
             f"- **Look at {look.get('split')}**: {_inline(look.get('reason', ''))} "
@@ -176,7 +177,7 @@ def varied_params(records: list[RunRecord], *, limit: int = 6) -> list[str]:
         most = max(len(found) for found in values.values())
         if most > 1:
             varied[name] = most
-    return sorted(varied, key=lambda name: (name == "seed", -varied[name], name))[:limit]
+    return sorted(varied, key=lambda name: (is_seed(name), -varied[name], name))[:limit]
 
 
 def _flatten(value: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -206,13 +207,38 @@ def _shown(name: str, value: Any) -> str:
     return text
 
 
-def _headline_row(summary: Summary) -> str:
+def _headline_line(summaries: Mapping[str, Summary]) -> list[str]:
+    part = development_part(summaries) or next(iter(summaries), None)
+    if part is None:
+        return []
+    summary = summaries[part]
+    interval = _interval(summary)
+    behind = f", 95 % interval {interval}" if interval else ""
+    return [f"**Macro-F1 {summary.metrics['macro_f1']:.3f}**{behind} ({part}).", ""]
+
+
+def _what(record: RunRecord) -> str:
+    names, data = record.names, record.dataset
+    features = names.get("features")
+    on = f" on **{features}** features" if features not in (None, "", "none") else ""
+    text = (
+        f"**{names.get('model')}**{on}, scored by **{names.get('protocol')}** "
+        f"on **{data.get('name')}**{_size(data)}."
+    )
+    other = data.get("trained_on")
+    return f"{text} Trained on **{other.get('name')}**{_size(other)}." if other else text
+
+
+def _interval(summary: Summary) -> str:
     low, high = summary.intervals.get("macro_f1", (math.nan, math.nan))
-    interval = f"{low:.3f} to {high:.3f}" if math.isfinite(low) else "none"
+    return f"{low:.3f} to {high:.3f}" if math.isfinite(low) else ""
+
+
+def _headline_row(summary: Summary) -> str:
     metrics = summary.metrics
     repeats = f", {summary.n_repeats} repeats" if summary.n_repeats > 1 else ""
     return (
-        f"| {summary.part} | **{metrics['macro_f1']:.3f}** | {interval} "
+        f"| {summary.part} | **{metrics['macro_f1']:.3f}** | {_interval(summary) or 'none'} "
         f"| {metrics.get('lenient_macro_f1', math.nan):.3f} | {metrics['accuracy']:.3f} "
         f"| {summary.n_sentences:,} sentences of {summary.n_documents:,} documents{repeats} |"
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from sitrepbench.errors import TrackingError
+from sitrepbench.errors import TrackingError, did_you_mean
 from sitrepbench.tracking.connection import open_client, server_problem, tracking_errors
 from sitrepbench.tracking.settings import EXPERIMENT_PREFIX, TrackingSettings
 from sitrepbench.tracking.views import leaderboard_url
@@ -157,14 +157,15 @@ def _environment() -> dict[str, str]:
 
 def _experiment_of(client: MlflowClient, study: str | None) -> str | None:
     if study is not None:
-        found = client.get_experiment_by_name(f"{EXPERIMENT_PREFIX}{study}")
-        if found is None:
-            names = [item.name for item in client.search_experiments()]
-            there = ", ".join(sorted(name for name in names if name.startswith(EXPERIMENT_PREFIX)))
-            raise TrackingError(
-                f"no run of the study {study!r} is in MLflow; it holds: {there or 'none yet'}"
-            )
-        return str(found.experiment_id)
+        ids = {item.name: str(item.experiment_id) for item in client.search_experiments()}
+        for name in (f"{EXPERIMENT_PREFIX}{study}", study):
+            if name in ids:
+                return ids[name]
+        names = sorted(name.removeprefix(EXPERIMENT_PREFIX) for name in ids)
+        raise TrackingError(
+            f"no run of the study {study!r} is in MLflow.{did_you_mean(study, names)} "
+            f"It holds: {', '.join(names)}"
+        )
     experiments = [item.experiment_id for item in client.search_experiments()]
     latest = client.search_runs(
         experiments,

@@ -19,7 +19,12 @@ from urllib.parse import quote
 from sitrepbench.errors import TrackingError
 from sitrepbench.store.record import RunRecord
 from sitrepbench.tracking.connection import Connection, open_experiment, tracking_errors
-from sitrepbench.tracking.content import development_part, metric_name, varied_params
+from sitrepbench.tracking.content import (
+    development_part,
+    is_seed,
+    metric_name,
+    varied_params,
+)
 from sitrepbench.tracking.settings import TrackingSettings
 
 LEADERBOARD = "leaderboard"
@@ -30,6 +35,10 @@ _NOTE = "mlflow.note.content"
 _PREFIX = "deflate;"
 #: A label set of more is cut in the columns; the tables have them all.
 _MAX_LABELS = 8
+_NAME_COLUMN = "attributes.`Run Name`"
+_DATE_COLUMN = "runDateAndNestInfo"
+#: Pixels for the word "(average)" behind a number.
+_AVERAGE_WIDTH = 60
 
 _LOG = logging.getLogger(__name__)
 
@@ -67,46 +76,68 @@ def leaderboard_url(base: str, experiment_id: str, *, view: str = LEADERBOARD) -
 
 def view_states(records: list[RunRecord]) -> dict[str, dict[str, Any]]:
     """Return the state of each view by its key, as MLflow's UI keeps it."""
-    headline, details = _metric_columns(records)
-    params = [f"params.`{name}`" for name in varied_params(records)]
+    headline, intervals, details = _metric_columns(records)
+    params = varied_params(records)
+    shown = [f"params.`{name}`" for name in params]
     tags = [f"tags.`{name}`" for name in ("model", "features", "protocol", "dataset", "looks")]
     # What is on the left is seen first: MLflow's assistant takes a quarter of a new window.
-    columns = [*headline[:3], *params, *headline[3:], *tags, *details]
-    state: dict[str, Any] = {
+    columns = [headline[0], *intervals, *shown, *headline[1:], *tags, *details]
+    seedless = [f"params.`{name}`" for name in params if not is_seed(name)]
+    means = [headline[0], *seedless, *headline[1:], *tags, *details]
+    grouped = {
+        "aggregateFunction": "average",
+        "groupByKeys": [{"mode": "tag", "groupByData": "setup"}],
+    }
+    return {
+        LEADERBOARD: _state(columns, order_by=headline[0]),
+        OVER_SEEDS: {
+            **_state(means, order_by=headline[0], extra_width=_AVERAGE_WIDTH, name_width=300),
+            "groupBy": grouped,
+        },
+    }
+
+
+def _state(
+    columns: list[str], *, order_by: str, extra_width: int = 0, name_width: int = 190
+) -> dict[str, Any]:
+    widths = {
+        name: _width(name, sorted_by=order_by) + (extra_width if name.startswith("metrics") else 0)
+        for name in columns
+    }
+    return {
         "searchFilter": "tags.kind = 'run'",
-        "orderByKey": headline[0],
+        "orderByKey": order_by,
         "orderByAsc": False,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
         "selectedColumns": columns,
-        # Without an order MLflow sorts by name, and the scores per label hide the headline.
-        "columnOrder": columns,
-        "columnWidths": {name: _width(name, sorted_by=headline[0]) for name in columns},
+        # Without an order MLflow sorts by name, and the scores per label hide the headline;
+        # widths count only for columns that the order names.
+        "columnOrder": [_NAME_COLUMN, _DATE_COLUMN, *columns],
+        "columnWidths": {_NAME_COLUMN: name_width, _DATE_COLUMN: 130, **widths},
         "groupBy": None,
     }
-    grouped = {
-        "aggregateFunction": "average",
-        "groupByKeys": [{"mode": "tag", "groupByData": "setup"}],
-    }
-    return {LEADERBOARD: state, OVER_SEEDS: {**state, "groupBy": grouped}}
 
 
-def _metric_columns(records: list[RunRecord]) -> tuple[list[str], list[str]]:
-    """Return the columns of the headline, the one to sort by first, and those of the labels."""
+def _metric_columns(records: list[RunRecord]) -> tuple[list[str], list[str], list[str]]:
+    """Return the columns of macro-F1, the one to sort by first, of its interval, of the labels."""
     parts = dict.fromkeys(part for record in records for part in record.scores)
     development = development_part(parts)
     labels = list(dict.fromkeys(label for record in records for label in record.labels))
     headline = [f"{part}/macro_f1" for part in parts if part != development]
+    intervals: list[str] = []
     details: list[str] = []
     if development is not None:
-        headline = ["macro_f1", "macro_f1_low", "macro_f1_high", *headline]
+        headline = ["macro_f1", *headline]
+        intervals = ["macro_f1_low", "macro_f1_high"]
         details = [f"f1/{label}" for label in labels[:_MAX_LABELS]]
-    return (
-        [f"metrics.`{metric_name(name)}`" for name in headline or ["macro_f1"]],
-        [f"metrics.`{metric_name(name)}`" for name in details],
-    )
+    return _metrics(headline or ["macro_f1"]), _metrics(intervals), _metrics(details)
+
+
+def _metrics(names: list[str]) -> list[str]:
+    return [f"metrics.`{metric_name(name)}`" for name in names]
 
 
 def _width(column: str, *, sorted_by: str) -> int:

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sitrepbench.store.record import RunRecord
+from sitrepbench.tracking import views
+from sitrepbench.tracking.connection import open_experiment
+from sitrepbench.tracking.settings import TrackingSettings, tracking_settings
+from sitrepbench.tracking.views import LEADERBOARD, OVER_SEEDS, refresh_views, view_states
+
+MakeRecord = Callable[..., RunRecord]
+
+
+def tags_of(settings: TrackingSettings) -> dict[str, str]:
+    connection = open_experiment(settings)
+    return dict(connection.client.get_experiment(connection.experiment_id).tags)
+
+
+def test_leaderboard_shows_headline_and_varied_params_first(make_record: MakeRecord) -> None:
+    records = [
+        make_record(key="1" * 16, model_config={"C": 0.1}),
+        make_record(key="2" * 16, model_config={"C": 1.0}, parts=("cv", "test")),
+    ]
+    state = view_states(records)[LEADERBOARD]
+    assert state["selectedColumns"][:5] == [
+        "metrics.`macro_f1`",
+        "metrics.`macro_f1_low`",
+        "metrics.`macro_f1_high`",
+        "params.`model.C`",
+        "metrics.`test/macro_f1`",
+    ]
+    assert {"metrics.`f1/denial`", "tags.`model`"} <= set(state["selectedColumns"])
+    assert state["orderByKey"] == "metrics.`macro_f1`"
+    assert state["orderByAsc"] is False
+    assert set(state["columnWidths"]) == set(state["columnOrder"])
+
+
+def test_mean_over_seeds_groups_by_setup_and_hides_the_seed(make_record: MakeRecord) -> None:
+    records = [make_record(key="1" * 16, seed=0), make_record(key="2" * 16, seed=1)]
+    states = view_states(records)
+    assert "params.`seed`" in states[LEADERBOARD]["selectedColumns"]
+    assert "params.`seed`" not in states[OVER_SEEDS]["selectedColumns"]
+    assert states[OVER_SEEDS]["groupBy"]["groupByKeys"] == [{"mode": "tag", "groupByData": "setup"}]
+
+
+def test_runs_of_test_parts_alone_are_sorted_by_those(make_record: MakeRecord) -> None:
+    state = view_states([make_record(parts=("test",))])[LEADERBOARD]
+    assert state["orderByKey"] == "metrics.`test/macro_f1`"
+    assert "metrics.`macro_f1`" not in state["selectedColumns"]
+
+
+def test_views_are_written_once_and_follow_the_runs(
+    make_record: MakeRecord, settings: TrackingSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = [make_record(key="1" * 16)]
+    refresh_views(records, settings)
+    first = tags_of(settings)
+    assert (
+        views._decoded(first[f"mlflow.sharedViewState.{LEADERBOARD}"])
+        == (view_states(records)[LEADERBOARD])
+    )
+    assert "[Leaderboard](#/experiments/" in first["mlflow.note.content"]
+    monkeypatch.setattr(views.time, "time", lambda: 1e12)
+    refresh_views(records, settings)
+    assert tags_of(settings) == first
+    refresh_views([*records, make_record(key="2" * 16, seed=5)], settings)
+    assert tags_of(settings) != first
+
+
+def test_a_view_that_the_ui_broke_is_written_anew(
+    make_record: MakeRecord, settings: TrackingSettings
+) -> None:
+    records = [make_record()]
+    connection = open_experiment(settings)
+    key = f"mlflow.sharedViewState.{LEADERBOARD}"
+    connection.client.set_experiment_tag(connection.experiment_id, key, '{"state": 1}')
+    refresh_views(records, settings)
+    assert views._decoded(tags_of(settings)[key]) == view_states(records)[LEADERBOARD]
+
+
+@pytest.mark.fault
+def test_views_never_fail_a_run(make_record: MakeRecord, tmp_path: Path) -> None:
+    settings = tracking_settings(tmp_path, "demo", uri="http://127.0.0.1:9")
+    refresh_views([make_record()], replace(settings, patience_seconds=0.1))
