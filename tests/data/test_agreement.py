@@ -23,8 +23,8 @@ def annotations(**labels: list[str | None]) -> pd.DataFrame:
 
 def test_alpha_of_the_published_example() -> None:
     # Krippendorff (2011), section B: two observers, twelve articles, five categories: 0.692.
-    one = list("aabbddccceda") + []
-    two = list("babbbccccedd") + []
+    one = list("aabbdcccedda")
+    two = list("babbbccceddd")
     table = annotations(one=one, two=two)
     assert measure_agreement(table, list("abcde")).alpha == pytest.approx(0.692, abs=0.0005)
 
