@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -51,14 +50,10 @@ def make_record(tmp_path: Path) -> MakeRecord:
 
 
 @pytest.fixture
-def chromium() -> str:
-    """The path of chromium; without one the test is skipped, or fails where nothing may be."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        reason = "chromium is not installed (Debian: apt-get install chromium)"
-        if os.environ.get("SITREPBENCH_REQUIRE") == "all":
-            pytest.fail(reason)
-        pytest.skip(reason)
+def chromium(require: Callable[[bool, str], None]) -> str:
+    """The path of chromium."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+    require(bool(found), "chromium is not installed (Debian: apt-get install chromium)")
     return found
 
 

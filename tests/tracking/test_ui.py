@@ -109,7 +109,9 @@ def test_serving_stops_cleanly(
 ) -> None:
     logged(make_record(), settings)
     program = (
-        "import sys; from pathlib import Path\n"
+        "import signal, sys; from pathlib import Path\n"
+        # Where the tests run in the background it is ignored, and children inherit that.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from sitrepbench.tracking.settings import tracking_settings\n"
         "from sitrepbench.tracking.ui import serve_ui\n"
         "serve_ui(tracking_settings(Path(sys.argv[1]), 'demo'), port=int(sys.argv[2]))\n"
@@ -119,8 +121,6 @@ def test_serving_stops_cleanly(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # Started from a test, SIGINT may be ignored and would stay so.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stdout is not None
     link = process.stdout.readline()

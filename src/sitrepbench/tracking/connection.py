@@ -28,7 +28,6 @@ from sitrepbench.tracking.settings import TrackingSettings
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-NEXT_START = "The record is kept; the next start logs it."
 #: Logging one record takes well under a second; only a stuck process holds the lock so long.
 _LOCK_SECONDS = 120.0
 
@@ -64,7 +63,7 @@ def tracking_lock(settings: TrackingSettings) -> Iterator[None]:
     except Timeout as error:
         raise TrackingError(
             f"{settings.lock} is held for more than {_LOCK_SECONDS:g} s by another process that "
-            f"logs to {settings.shown_uri}. If none is running, delete the lock file. {NEXT_START}"
+            f"logs to {settings.shown_uri}. If none is running, delete the lock file."
         ) from error
 
 
@@ -116,7 +115,7 @@ def open_experiment(settings: TrackingSettings) -> Connection:
             f"the experiment {settings.experiment!r} was deleted in MLflow. Bring it back with "
             f"MLFLOW_TRACKING_URI={settings.shown_uri} mlflow experiments restore "
             f"--experiment-id {found.experiment_id}, or choose another name by "
-            f"tracking.experiment=NAME. {NEXT_START}"
+            f"tracking.experiment=NAME."
         )
     if settings.database and found.tags.get(WRITER_TAG) != version("mlflow"):
         client.set_experiment_tag(found.experiment_id, WRITER_TAG, version("mlflow"))
@@ -141,7 +140,7 @@ def _wait_for_server(settings: TrackingSettings) -> None:
         if time.monotonic() + pause > deadline:
             raise TrackingError(
                 f"the MLflow server {settings.shown_uri} does not answer ({problem}). Start it, "
-                f"correct tracking.uri, or use tracking=none. {NEXT_START}"
+                f"correct tracking.uri, or use tracking=none."
             )
         time.sleep(pause)
         pause = min(2 * pause, 2.0)
@@ -163,7 +162,7 @@ def _explain(settings: TrackingSettings, error: Any) -> str:
     text = str(error).strip() or type(error).__name__
     database = settings.database
     if database and "locked" in text:
-        return f"{describe_lock(database, settings.patience_seconds)} {NEXT_START}"
+        return describe_lock(database, settings.patience_seconds)
     if database and any(word in text for word in ("malformed", "not a database", "disk image")):
         return describe_damage(database, text.splitlines()[0])
-    return f"MLflow at {settings.shown_uri} refused: {text.splitlines()[0]}. {NEXT_START}"
+    return f"MLflow at {settings.shown_uri} refused: {text.splitlines()[0]}."

@@ -90,8 +90,8 @@ def describe_damage(path: Path, what: str) -> str:
     """Return the message for a database that cannot be used as it is."""
     return (
         f"{path} cannot be used as MLflow's database: {what}. No run is lost, the results store "
-        f"holds them all. Move the file away (mv {path} {path}.broken) and the next start makes "
-        "a new one and logs every stored run again; or put a copy of an earlier day in its place."
+        f"holds them all. Move the file away (mv {path} {path}.broken) and the next run "
+        "makes a new one and logs its study's stored runs again; or put a copy of an earlier day in its place."
     )
 
 
@@ -99,7 +99,7 @@ def describe_lock(path: Path, seconds: float) -> str:
     """Return the message for a database that another program does not release."""
     return (
         f"{path} is locked by another program for more than {seconds:g} s. Close what is writing "
-        "to it (another run, a database browser, a backup); the next start logs what is missing."
+        "to it (another run, a database browser, a backup) and start again."
     )
 
 
@@ -288,8 +288,8 @@ def _unknown_revision(path: Path, revision: str) -> str:
         f"{path} was written by {written} (revision {revision}); MLflow {version('mlflow')}, "
         f"which is installed, knows the revisions up to {known_revisions()[0]}. Either install "
         f"that version (pip install {install}), or move the file away "
-        f"(mv {path} {path}.{revision}) and the next start makes a new one and logs every "
-        "stored run again."
+        f"(mv {path} {path}.{revision}) and the next run makes a new one and logs its "
+        "study's stored runs again."
     )
 
 

@@ -25,7 +25,7 @@ from sitrepbench.tracking.content import (
     metric_name,
     varied_params,
 )
-from sitrepbench.tracking.settings import TrackingSettings
+from sitrepbench.tracking.settings import EXPERIMENT_PREFIX, TrackingSettings
 
 LEADERBOARD = "leaderboard"
 OVER_SEEDS = "mean-over-seeds"
@@ -153,7 +153,7 @@ def _write(connection: Connection, records: list[RunRecord], settings: TrackingS
     for key, state in view_states(records).items():
         if _decoded(tags.get(_TAG + key)) != state:
             client.set_experiment_tag(experiment_id, _TAG + key, _encoded(titles[key], state))
-    note = _experiment_note(records, experiment_id, settings)
+    note = _experiment_note(experiment_id, settings)
     if tags.get(_NOTE) != note:
         client.set_experiment_tag(experiment_id, _NOTE, note)
 
@@ -174,10 +174,8 @@ def _decoded(text: str | None) -> Any:
         return None
 
 
-def _experiment_note(
-    records: list[RunRecord], experiment_id: str, settings: TrackingSettings
-) -> str:
-    study = records[-1].study
+def _experiment_note(experiment_id: str, settings: TrackingSettings) -> str:
+    study = settings.experiment.removeprefix(EXPERIMENT_PREFIX)
     return "\n".join(
         [
             f"Runs of **{study}**, macro-F1 with its 95 % interval by documents.",
