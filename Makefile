@@ -37,7 +37,7 @@ reproduce: $(READY) ## run the published baselines and show their scores
 	@cd $(ROOT) && $(BIN)/sitrepbench run experiments=seeds results_dir=$(RESULTS)
 
 test: $(READY) ## run all tests (what is absent is skipped, with the reason)
-	@cd $(ROOT) && $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@cd $(ROOT) && $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 
 check: lint types fast ## ruff, mypy and the fast tests: before every commit
 
@@ -48,7 +48,7 @@ types: $(READY)
 	@cd $(ROOT) && $(BIN)/mypy
 
 fast: $(READY)
-	@cd $(ROOT) && $(BIN)/python -m pytest -q -m "not slow and not fault" $(PYTEST_ARGS)
+	@cd $(ROOT) && $(BIN)/python -m pytest -q -n 2 -m "not slow and not fault" $(PYTEST_ARGS)
 
 benchmarks: $(READY) ## measure speed as ratios to what a user would run instead
 	@cd $(ROOT) && for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

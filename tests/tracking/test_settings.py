@@ -14,6 +14,7 @@ def test_defaults_lie_in_the_results_folder(tmp_path: Path) -> None:
     assert settings.database == tmp_path / "mlflow.db"
     assert settings.artifact_root == f"{tmp_path}/mlartifacts"
     assert settings.experiment == "sitrepbench/adhoc"
+    assert settings.shown_uri == settings.uri
 
 
 def test_relative_places_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,7 +32,7 @@ def test_server_is_passed_on_and_keeps_its_artifacts(tmp_path: Path) -> None:
     assert settings.uri == "https://me:secret@host/ml"
     assert settings.database is None
     assert settings.artifact_root is None
-    assert settings.shown_uri == "https://me:***@host/ml"
+    assert settings.shown_uri == "https://host/ml"
 
 
 @pytest.mark.parametrize("uri", ["file:///tmp/mlruns", "mlruns", "./mlruns"])

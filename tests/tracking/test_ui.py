@@ -130,7 +130,7 @@ def test_serving_stops_cleanly(
     process.send_signal(sign)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
-    assert "Stopping MLflow." in errors
+    assert "MLflow is stopped." in errors
     _, alive = psutil.wait_procs(children, timeout=20)
     assert not alive
 

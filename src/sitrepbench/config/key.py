@@ -127,7 +127,7 @@ def _foreign_targets(config: RunConfig) -> set[str]:
 
 def _foreign_sources(config: RunConfig) -> Iterator[tuple[str, str]]:
     """Yield the digests of a user's own modules, which no version stands for."""
-    installed = metadata.packages_distributions()
+    installed = _distributions()
     for target in _foreign_targets(config):
         if target.partition(".")[0] in installed:
             continue
@@ -139,9 +139,15 @@ def _foreign_sources(config: RunConfig) -> Iterator[tuple[str, str]]:
             yield target, hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 
+@lru_cache(maxsize=1)
+def _distributions() -> Mapping[str, list[str]]:
+    # Reads the metadata of every installed package: half a second, once per process.
+    return metadata.packages_distributions()
+
+
 def _versions(config: RunConfig) -> dict[str, str]:
     names = set(_LIBRARIES)
-    installed = metadata.packages_distributions()
+    installed = _distributions()
     for target in _foreign_targets(config):
         names.update(installed.get(target.partition(".")[0], ()))
     return {name: metadata.version(name) for name in sorted(names)}

@@ -91,7 +91,8 @@ def describe_damage(path: Path, what: str) -> str:
     return (
         f"{path} cannot be used as MLflow's database: {what}. No run is lost, the results store "
         f"holds them all. Move the file away (mv {path} {path}.broken) and the next run "
-        "makes a new one and logs its study's stored runs again; or put a copy of an earlier day in its place."
+        "makes a new one and logs its study's stored runs again; or put a copy of an earlier day "
+        "in its place."
     )
 
 

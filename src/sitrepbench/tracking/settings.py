@@ -52,12 +52,11 @@ class TrackingSettings:
 
     @property
     def shown_uri(self) -> str:
-        """The URI without a password, for messages."""
+        """The URI without user and password, for messages and links."""
         parts = urlsplit(self.uri)
-        if parts.password is None:
+        if "@" not in parts.netloc:
             return self.uri
-        host = parts.netloc.rpartition("@")[2]
-        return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{host}"))
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def tracking_settings(

@@ -71,16 +71,17 @@ def serve_ui(
         When the database is unfit, the study is not in it, or the server does not come up.
     """
     if settings.database is None:
-        _announce(leaderboard_link(settings, settings.uri, study=study), open_browser)
+        _announce(leaderboard_link(settings, settings.shown_uri, study=study), open_browser)
         return
     # Asked before the server starts, so that a wrong study is told at once.
     link = leaderboard_link(settings, "", study=study)
-    with running_server(settings, port=port) as server:
-        _announce(server.url + link, open_browser)
-        print("Press Ctrl-C to stop.", file=sys.stderr)
-        status = _wait(server.process)
-        if status is not None:
-            raise TrackingError(_last_words(server, status))
+    try:
+        with running_server(settings, port=port) as server:
+            _announce(server.url + link, open_browser)
+            print("Press Ctrl-C to stop.", file=sys.stderr)
+            raise TrackingError(_last_words(server, server.process.wait()))
+    except KeyboardInterrupt:
+        print("MLflow is stopped.", file=sys.stderr)
 
 
 def leaderboard_link(settings: TrackingSettings, base: str, *, study: str | None) -> str:
@@ -217,15 +218,6 @@ def _announce(link: str, open_browser: bool) -> None:
         print("No browser could be started; open the link yourself.", file=sys.stderr)
 
 
-def _wait(process: subprocess.Popen[bytes]) -> int | None:
-    """Return the server's exit status, or None when the user asked to stop."""
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        print("Stopping MLflow.", file=sys.stderr)
-        return None
-
-
 def _stop(process: subprocess.Popen[bytes]) -> None:
     for sign in (signal.SIGTERM, signal.SIGKILL):
         # The group outlives its leader where that one died.
@@ -233,7 +225,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, sign)
         try:
             process.wait(timeout=_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            # Too slow, or the user is impatient.
             continue
         return
 
