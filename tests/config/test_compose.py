@@ -57,6 +57,7 @@ def test_every_choice_explains_itself(group: str, name: str) -> None:
         ("protocol.n_fold=3", "Did you mean protocol.n_folds=3?"),
         ("protocol.n_folds=abc", "protocol.n_folds='abc': input should be a valid integer"),
         ("dataset.columns.doc_id=x", "Did you mean dataset.columns.document_id=x?"),
+        ("dataset.label_map.killed=denial", "with a plus: +dataset.label_map.killed=denial"),
         ("features.min_df=[1]", "features.min_df"),
         ("nonsense", "nonsense"),
     ],

@@ -64,7 +64,7 @@ CASES = {
         HEADER + GOOD + "s1,d1,He denied it.,denail,\n",
         "row 2 (line 3), label: unknown label 'denail', expected one of casualty_report, denial, "
         "negotiation, evacuation, background. Did you mean 'denial'? "
-        "(dataset.label_map.denail=denial)",
+        "(+dataset.label_map.denail=denial)",
     ),
     "unknown label like none": (
         HEADER + "s1,d1,He denied it.,XY,\n",
@@ -75,7 +75,7 @@ CASES = {
         HEADER + "s1,d1,He denied it.,denial,negotiation|casualty\n",
         "row 1 (line 2), secondary: unknown label 'casualty', expected one of casualty_report, "
         "denial, negotiation, evacuation, background. Did you mean 'casualty_report'? "
-        "(dataset.label_map.casualty=casualty_report)",
+        "(+dataset.label_map.casualty=casualty_report)",
     ),
     "primary as secondary": (
         HEADER + "s1,d1,He denied it.,denial,denial\n",

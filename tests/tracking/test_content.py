@@ -40,6 +40,14 @@ def test_params_are_flat_short_and_without_what_is_empty(make_record: MakeRecord
     assert not any("_about_" in name or "columns" in name for name in params)
 
 
+def test_features_that_a_model_does_not_read_are_not_claimed(make_record: MakeRecord) -> None:
+    record = make_record(model="keyword_rules", key_parts={"config": {"features": None}})
+    assert run_params(record)["features"] == "none"
+    assert "features.min_df" not in run_params(record)
+    assert run_tags(record)["features"] == "none"
+    assert "features, scored" not in run_description(record, summaries(record))
+
+
 def test_secrets_and_long_values_are_not_shown(make_record: MakeRecord) -> None:
     record = make_record(
         model_config={

@@ -39,6 +39,13 @@ def test_leaderboard_shows_headline_and_varied_params_first(make_record: MakeRec
     assert set(state["columnWidths"]) == set(state["columnOrder"])
 
 
+def test_dataset_stands_beside_scores_that_cannot_be_compared(make_record: MakeRecord) -> None:
+    other = {"name": "seeds", "digest": "c" * 64, "sentences": 20, "documents": 1}
+    records = [make_record(key="1" * 16), make_record(key="2" * 16, dataset=other)]
+    assert view_states(records[:1])[LEADERBOARD]["selectedColumns"][3] == "tags.`model`"
+    assert view_states(records)[LEADERBOARD]["selectedColumns"][3] == "tags.`dataset`"
+
+
 def test_mean_over_seeds_groups_by_setup_and_hides_the_seed(make_record: MakeRecord) -> None:
     records = [make_record(key="1" * 16, seed=0), make_record(key="2" * 16, seed=1)]
     states = view_states(records)

@@ -56,7 +56,8 @@ def _unknown_key(key: str, overrides: Sequence[str], defaults: DictConfig | None
     present = [str(name) for name in node if name not in {TARGET, *OWN_KEYS}]
     target = node.get(TARGET) if parent else None
     accepted = list(parameters_of(target)) if isinstance(target, str) else []
-    if last in accepted:
+    # An empty mapping, such as label_map, is one that the user fills.
+    if last in accepted or (parent and not node):
         value = given.partition("=")[2] or "VALUE"
         return f"{given}: add an argument that the file does not set with a plus: +{key}={value}"
     options = [*present, *(name for name in accepted if name not in present)]

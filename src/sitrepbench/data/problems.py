@@ -44,7 +44,7 @@ REMEDIES = MappingProxyType(
         "long_text": "a row is one sentence: split it, or tolerate it with "
         "dataset.allow=[long_text]",
         "duplicate_id": "give every sentence an id of its own",
-        "unknown_label": "map the label with dataset.label_map.FOUND=LABEL, or correct the file",
+        "unknown_label": "map the label with +dataset.label_map.FOUND=LABEL, or correct the file",
         "bad_secondary": "secondary labels are other reports than the label, never background",
         "conflicting_labels": "decide for one label, or tolerate it with "
         "dataset.allow=[conflicting_labels]",

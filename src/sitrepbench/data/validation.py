@@ -338,7 +338,7 @@ def _unknown(label: str, labels: tuple[str, ...]) -> str:
     near = closest(label, labels)
     if near is None:
         return message
-    return f"{message} Did you mean {near!r}? (dataset.label_map.{ascii_name(label)}={near})"
+    return f"{message} Did you mean {near!r}? (+dataset.label_map.{ascii_name(label)}={near})"
 
 
 def _check_conflicts(table: _Table, texts: list[str], labels: list[str]) -> None:

@@ -24,6 +24,8 @@ METRIC_DIGITS = 4
 _LEFT_OUT = frozenset({"executor", "hydra", "results_dir", "resume", "study", "tracking", "unlock"})
 _SECRET = re.compile(r"password|passwd|secret|token|api_?key|credential", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+#: The name of the features of a model that reads the sentences itself.
+NOTHING = "none"
 _SEEDS = frozenset({"seed", "random_state"})
 
 #: The marks that say "cut".
@@ -35,11 +37,21 @@ def run_params(record: RunRecord) -> dict[str, str]:
 
     What is empty is left out, so are paths and settings that decide nothing; secrets are hidden.
     """
-    params = {kind: name for kind, name in record.names.items() if name}
+    names = shown_names(record)
+    params = {kind: name for kind, name in names.items() if name}
     for name, value in _flatten(record.config, ""):
-        if name.split(".")[0] not in _LEFT_OUT:
+        head = name.split(".")[0]
+        if head not in _LEFT_OUT and not (head == "features" and names.get(head) == NOTHING):
             params[name] = _shown(name, value)
     return params
+
+
+def shown_names(record: RunRecord) -> dict[str, str]:
+    """Return the chosen names, with features ``none`` where the model reads no features."""
+    deciding = record.key_parts.get("config") or {}
+    if "features" in deciding and deciding["features"] is None:
+        return {**record.names, "features": NOTHING}
+    return dict(record.names)
 
 
 def run_metrics(record: RunRecord, summaries: Mapping[str, Summary]) -> dict[str, float]:
@@ -83,7 +95,7 @@ def metric_name(name: str) -> str:
 
 def run_tags(record: RunRecord) -> dict[str, str]:
     """Return the tags: what the run is, where it comes from, and who logs it."""
-    names, environment = record.names, record.environment
+    names, environment = shown_names(record), record.environment
     tags = {
         "kind": "run",
         "state": "done",
@@ -112,12 +124,13 @@ def setup_name(record: RunRecord) -> str:
     params = {name: value for name, value in run_params(record).items() if not is_seed(name)}
     digest = hashlib.sha256(json.dumps(sorted(params.items())).encode()).hexdigest()[:4]
     names = (_short_name(record, kind) for kind in ("model", "features"))
-    return " ".join([*(name for name in names if name), digest])
+    return " ".join([*(name for name in names if name not in ("", NOTHING)), digest])
 
 
 def _short_name(record: RunRecord, kind: str) -> str:
+    name = shown_names(record).get(kind, "")
     about = (record.config.get(kind) or {}).get("_about_") or {}
-    return str(about.get("short") or record.names.get(kind, ""))
+    return name if name == NOTHING else str(about.get("short") or name)
 
 
 def is_seed(param: str) -> bool:
@@ -218,9 +231,9 @@ def _headline_line(summaries: Mapping[str, Summary]) -> list[str]:
 
 
 def _what(record: RunRecord) -> str:
-    names, data = record.names, record.dataset
+    names, data = shown_names(record), record.dataset
     features = names.get("features")
-    on = f" on **{features}** features" if features not in (None, "", "none") else ""
+    on = f" on **{features}** features" if features not in (None, "", NOTHING) else ""
     text = (
         f"**{names.get('model')}**{on}, scored by **{names.get('protocol')}** "
         f"on **{data.get('name')}**{_size(data)}."
@@ -240,14 +253,18 @@ def _headline_row(summary: Summary) -> str:
     return (
         f"| {summary.part} | **{metrics['macro_f1']:.3f}** | {_interval(summary) or 'none'} "
         f"| {metrics.get('lenient_macro_f1', math.nan):.3f} | {metrics['accuracy']:.3f} "
-        f"| {summary.n_sentences:,} sentences of {summary.n_documents:,} documents{repeats} |"
+        f"| {_count(summary.n_sentences, summary.n_documents)}{repeats} |"
     )
 
 
 def _size(data: Mapping[str, Any]) -> str:
     if "sentences" not in data:
         return ""
-    return f" ({data['sentences']:,} sentences of {data.get('documents', 0):,} documents)"
+    return f" ({_count(data['sentences'], data.get('documents', 0))})"
+
+
+def _count(sentences: int, documents: int) -> str:
+    return f"{sentences:,} sentences of {documents:,} document{'' if documents == 1 else 's'}"
 
 
 def _inline(text: str) -> str:

@@ -23,6 +23,8 @@ from sitrepbench.tracking.content import (
     development_part,
     is_seed,
     metric_name,
+    run_params,
+    run_tags,
     varied_params,
 )
 from sitrepbench.tracking.settings import EXPERIMENT_PREFIX, TrackingSettings
@@ -36,9 +38,11 @@ _PREFIX = "deflate;"
 #: A label set of more is cut in the columns; the tables have them all.
 _MAX_LABELS = 8
 _NAME_COLUMN = "attributes.`Run Name`"
-_DATE_COLUMN = "runDateAndNestInfo"
 #: Pixels for the word "(average)" behind a number.
 _AVERAGE_WIDTH = 60
+#: Pixels for the sign of sorting in the header.
+_SIGN_WIDTH = 20
+_TAGS = ("model", "features", "protocol", "dataset", "looks")
 
 _LOG = logging.getLogger(__name__)
 
@@ -77,36 +81,32 @@ def leaderboard_url(base: str, experiment_id: str, *, view: str = LEADERBOARD) -
 def view_states(records: list[RunRecord]) -> dict[str, dict[str, Any]]:
     """Return the state of each view by its key, as MLflow's UI keeps it."""
     headline, intervals, details = _metric_columns(records)
-    params = varied_params(records)
-    shown = [f"params.`{name}`" for name in params]
-    tags = [f"tags.`{name}`" for name in ("model", "features", "protocol", "dataset", "looks")]
+    params = _param_columns(records)
+    differing, others = _tag_columns(records)
     # What is on the left is seen first: MLflow's assistant takes a quarter of a new window.
-    columns = [headline[0], *intervals, *shown, *headline[1:], *tags, *details]
-    seedless = [f"params.`{name}`" for name in params if not is_seed(name)]
-    means = [headline[0], *seedless, *headline[1:], *tags, *details]
+    columns = [headline[0], *intervals, *params, *differing, *headline[1:], *others, *details]
+    means = [name for name in columns if name not in intervals and not is_seed(name.strip("`"))]
+    texts = _longest_texts(records)
     grouped = {
         "aggregateFunction": "average",
         "groupByKeys": [{"mode": "tag", "groupByData": "setup"}],
     }
     return {
-        LEADERBOARD: _state(columns, order_by=headline[0]),
+        LEADERBOARD: _state({name: _width(name, texts) for name in columns}),
         OVER_SEEDS: {
-            **_state(means, order_by=headline[0], extra_width=_AVERAGE_WIDTH, name_width=300),
+            **_state({name: _width(name, texts, mean=True) for name in means}, name_width=300),
             "groupBy": grouped,
         },
     }
 
 
-def _state(
-    columns: list[str], *, order_by: str, extra_width: int = 0, name_width: int = 190
-) -> dict[str, Any]:
-    widths = {
-        name: _width(name, sorted_by=order_by) + (extra_width if name.startswith("metrics") else 0)
-        for name in columns
-    }
+def _state(widths: dict[str, int], *, name_width: int = 190) -> dict[str, Any]:
+    """Return the state with these columns and their widths (pixels), sorted by the first."""
+    columns = list(widths)
+    first = columns[0]
     return {
         "searchFilter": "tags.kind = 'run'",
-        "orderByKey": order_by,
+        "orderByKey": first,
         "orderByAsc": False,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
@@ -115,8 +115,8 @@ def _state(
         "selectedColumns": columns,
         # Without an order MLflow sorts by name, and the scores per label hide the headline;
         # widths count only for columns that the order names.
-        "columnOrder": [_NAME_COLUMN, _DATE_COLUMN, *columns],
-        "columnWidths": {_NAME_COLUMN: name_width, _DATE_COLUMN: 130, **widths},
+        "columnOrder": [_NAME_COLUMN, *columns],
+        "columnWidths": {_NAME_COLUMN: name_width, **widths, first: widths[first] + _SIGN_WIDTH},
         "groupBy": None,
     }
 
@@ -140,10 +140,39 @@ def _metrics(names: list[str]) -> list[str]:
     return [f"metrics.`{metric_name(name)}`" for name in names]
 
 
-def _width(column: str, *, sorted_by: str) -> int:
-    """Return a width (pixels) at which the header, and its sign of sorting, can be read."""
-    name = column.split("`")[1]
-    return min(max(70, 26 + 7 * len(name)), 170) + (20 if column == sorted_by else 0)
+def _param_columns(records: list[RunRecord]) -> list[str]:
+    return [f"params.`{name}`" for name in varied_params(records)]
+
+
+def _tag_columns(records: list[RunRecord]) -> tuple[list[str], list[str]]:
+    """Return the tags without which the scores cannot be compared, and the others.
+
+    Scores on different data, or by different protocols, stand in one list; that must be seen.
+    """
+    tags = [run_tags(record) for record in records]
+    differing = [
+        name for name in ("dataset", "protocol") if len({found.get(name) for found in tags}) > 1
+    ]
+    others = [name for name in _TAGS if name not in differing]
+    return [f"tags.`{name}`" for name in differing], [f"tags.`{name}`" for name in others]
+
+
+def _longest_texts(records: list[RunRecord]) -> dict[str, int]:
+    """Return the length of the longest value of every parameter and tag, by column."""
+    lengths: dict[str, int] = {}
+    for record in records:
+        for kind, values in (("params", run_params(record)), ("tags", run_tags(record))):
+            for name, value in values.items():
+                column = f"{kind}.`{name}`"
+                lengths[column] = max(lengths.get(column, 0), len(value))
+    return lengths
+
+
+def _width(column: str, texts: Mapping[str, int], *, mean: bool = False) -> int:
+    """Return a width (pixels) at which the header and the values can be read."""
+    letters = max(len(column.split("`")[1]), texts.get(column, 0))
+    average = _AVERAGE_WIDTH if mean and column.startswith("metrics") else 0
+    return min(max(70, 26 + 7 * letters), 160) + average
 
 
 def _write(connection: Connection, records: list[RunRecord], settings: TrackingSettings) -> None:
