@@ -46,6 +46,7 @@ def test_features_that_a_model_does_not_read_are_not_claimed(make_record: MakeRe
     assert "features.min_df" not in run_params(record)
     assert run_tags(record)["features"] == "none"
     assert "features, scored" not in run_description(record, summaries(record))
+    assert varied_params([record, make_record(key="1" * 16)]) == []
 
 
 def test_secrets_and_long_values_are_not_shown(make_record: MakeRecord) -> None:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from sitrepbench.cli.run import Outcome
 from sitrepbench.config.run_config import RunConfig
+from sitrepbench.config.targets import TARGET
 from sitrepbench.errors import TrackingError
 from sitrepbench.report.ranking import print_ranking
 from sitrepbench.report.terminal import print_summary
@@ -22,7 +23,7 @@ from sitrepbench.store.results import ResultsStore
 from sitrepbench.tracking.settings import TrackingSettings
 
 INCOMPLETE = 1
-#: Earlier runs of a study that are looked through for parameters that vary.
+#: Earlier runs of a study that are looked through: for what is not logged, and what varies.
 VIEWED = 200
 
 
@@ -103,38 +104,45 @@ def _title(record: RunRecord, part: str) -> str:
 
 
 def _track(done: Sequence[Finished]) -> TrackingError | None:
-    """Log finished runs, and return the error if that fails: the records are safe."""
-    try:
-        for job in done:
-            settings = settings_of(job.config)
-            if settings is None:
-                continue
-            # mlflow takes a second and a half to import: only where something is logged.
-            from sitrepbench.tracking.log import log_record
+    """Log finished runs, and return the error if that fails: the records are safe.
 
-            log_record(job.record, summarise_parts(job.record.predictions()), settings)
-        _refresh_views(done)
+    What an earlier start computed but could not log, because it was killed or MLflow was not
+    there, is logged now.
+    """
+    settings = settings_of(done[-1].config) if done else None
+    if settings is None:
+        return None
+    # mlflow takes a second and a half to import: only where something is logged.
+    from sitrepbench.tracking.log import reconcile
+    from sitrepbench.tracking.views import refresh_views
+
+    now = [job.record for job in done]
+    records = [*_earlier(done[-1], {record.key for record in now}), *now]
+    try:
+        logged = reconcile(records, settings)
+        refresh_views(records, settings)
     except TrackingError as error:
         return TrackingError(
-            f"{error}\nNothing is lost: the runs are in the results store, and the same command "
-            "logs them when it is run again."
+            f"{error}\nNothing is lost: the runs are in the results store, and the next run "
+            "logs them."
         )
+    made_up = len(set(logged) - {record.key for record in now})
+    if made_up:
+        print(f"{made_up} earlier run(s) were not in MLflow yet and are now.", file=sys.stderr)
     return None
 
 
-def _refresh_views(done: Sequence[Finished]) -> None:
-    """Bring the leaderboard's columns in line with what varies over the study's runs."""
-    settings = settings_of(done[-1].config) if done else None
-    if settings is None:
-        return
-    from sitrepbench.tracking.views import refresh_views
-
-    now = {job.record.key: job.record for job in done}
-    store = ResultsStore(done[-1].config.results_dir)
-    study = done[-1].record.study
-    earlier = [row.key for row in store.rows() if row.study == study and row.key not in now]
-    found = [store.find(key) for key in earlier[:VIEWED]]
-    refresh_views([*(record for record in found if record is not None), *now.values()], settings)
+def _earlier(job: Finished, known: set[str]) -> list[RunRecord]:
+    """Return the study's stored runs that were meant for MLflow, newest first."""
+    store = ResultsStore(job.config.results_dir)
+    study = job.record.study
+    keys = [row.key for row in store.rows() if row.study == study and row.key not in known]
+    found = [store.find(key) for key in keys[:VIEWED]]
+    return [
+        record
+        for record in found
+        if record is not None and record.config["tracking"].get(TARGET) is not None
+    ]
 
 
 def settings_of(config: RunConfig) -> TrackingSettings | None:

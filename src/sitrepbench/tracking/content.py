@@ -179,14 +179,14 @@ def varied_params(records: list[RunRecord], *, limit: int = 6) -> list[str]:
     counts only where it varies among runs that agree on it.
     """
     varied: dict[str, int] = {}
-    flat = [(record, run_params(record)) for record in records]
+    flat = [(shown_names(record), run_params(record)) for record in records]
     for name in sorted({name for _, params in flat for name in params}):
         head, _, last = name.partition(".")
         if name in ("dataset", "protocol", "features", "model") or last == "target":
             continue
         values: dict[str, set[str]] = {}
-        for record, params in flat:
-            values.setdefault(record.names.get(head, ""), set()).add(params.get(name, ""))
+        for names, params in flat:
+            values.setdefault(names.get(head, ""), set()).add(params.get(name, ""))
         most = max(len(found) for found in values.values())
         if most > 1:
             varied[name] = most

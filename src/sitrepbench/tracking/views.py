@@ -84,8 +84,9 @@ def view_states(records: list[RunRecord]) -> dict[str, dict[str, Any]]:
     params = _param_columns(records)
     differing, others = _tag_columns(records)
     # What is on the left is seen first: MLflow's assistant takes a quarter of a new window.
-    columns = [headline[0], *intervals, *params, *differing, *headline[1:], *others, *details]
-    means = [name for name in columns if name not in intervals and not is_seed(name.strip("`"))]
+    columns = [headline[0], *intervals, *differing, *params, *headline[1:], *others, *details]
+    dropped = {*intervals, *(name for name in params if is_seed(name.split("`")[1]))}
+    means = [name for name in columns if name not in dropped]
     texts = _longest_texts(records)
     grouped = {
         "aggregateFunction": "average",
