@@ -7,10 +7,10 @@ file so that an older one refuses it. So this module looks at the file before ML
 
 from __future__ import annotations
 
-import logging
 import re
 import shutil
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -32,7 +32,6 @@ CREATION_SECONDS = 180.0
 
 _REVISION = re.compile(r"""^revision\b[^=\n]*=\s*["'](\w+)["']""", re.MULTILINE)
 _DOWN_REVISION = re.compile(r"""^down_revision\b[^=\n]*=\s*["'](\w+)["']""", re.MULTILINE)
-_LOG = logging.getLogger(__name__)
 
 
 def prepare_database(path: Path, *, artifact_root: str, patience_seconds: float) -> None:
@@ -186,9 +185,14 @@ def _sqlite_errors(path: Path, patience_seconds: float) -> Iterator[None]:
         raise TrackingError(describe_damage(path, str(error))) from error
 
 
+def _tell(message: str) -> None:
+    # Not by a logger: alembic disables those that exist when MLflow has it configure logging.
+    print(message, file=sys.stderr)
+
+
 def _create(path: Path, artifact_root: str) -> None:
     """Make the tables in a file beside and move it into place, so that a kill leaves no half."""
-    _LOG.info("creating MLflow's database %s (a few seconds, once)", path)
+    _tell(f"Creating MLflow's database {path} (a few seconds, once) ...")
     import_mlflow()
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
@@ -216,13 +220,9 @@ def _migrate(path: Path, revision: str, patience_seconds: float) -> None:
         with closing(sqlite3.connect(work)) as copy:
             _copy_database(live, copy, patience_seconds)
         work.replace(backup)
-        _LOG.warning(
-            "%s was written by an older MLflow (revision %s); migrating it for MLflow %s. "
-            "The file as it was is kept as %s",
-            path,
-            revision,
-            version("mlflow"),
-            backup,
+        _tell(
+            f"{path} was written by an older MLflow (revision {revision}); migrating it for "
+            f"MLflow {version('mlflow')}. The file as it was is kept as {backup}"
         )
         shutil.copyfile(backup, work)
         _upgrade(work, path, backup)
