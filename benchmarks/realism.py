@@ -196,12 +196,11 @@ def main() -> None:
         f"macro-F1 {f1:.3f}; majority: {majority:.3f}, {majority_f1:.3f}"
     )
     statistics = describe_dataset(dataset)
-    words = dataset.frame.loc[dataset.frame["register"].isin(PROSE), TEXT].map(
-        lambda t: len(t.split())
-    )
+    prose = dataset.frame["register"].isin(PROSE) & (dataset.frame["form"] == "sentence")
+    words = dataset.frame.loc[prose, TEXT].map(lambda text: len(text.split()))
     print("words in a sentence of the prose registers (10th percentile, median, 90th): "
           + ", ".join(f"{value:.0f}" for value in np.percentile(words, [10, 50, 90])))  # fmt: skip
-    print(f"sentences with an opening trigram of their own: {statistics.distinct_openings:.1%}")
+    print(f"distinct opening trigrams per sentence: {statistics.distinct_openings:.1%}")
     if len(sys.argv) > 1:
         real = load_table(sys.argv[1], name="real")
         told("trained on train + dev, scored on the real sentences",

@@ -81,7 +81,9 @@ def git_state() -> dict[str, Any]:
     top = git("rev-parse", "--show-toplevel")
     if top is None or Path(top).resolve() / "src" / "sitrepbench" != here:
         return {"commit": None, "dirty": None}
+    # New files count where they can change what is computed.
     changes = git("status", "--porcelain", "--untracked-files=no")
+    changes = changes or git("status", "--porcelain", "--", ":/src", ":/conf", ":/experiments")
     return {"commit": git("rev-parse", "HEAD"), "dirty": bool(changes)}
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
@@ -34,6 +35,8 @@ from sitrepbench.seeding import seed_for
 
 FEATURES_STEP = "features"
 MODEL_STEP = "model"
+#: Solvers of logistic regression that shuffle nothing (scikit-learn's user guide, 1.1.11.3).
+DETERMINISTIC_SOLVERS = ("lbfgs", "newton-cg", "newton-cholesky")
 #: How far the probabilities of a row may be from summing to one.
 SUM_TOLERANCE = 1e-4
 
@@ -109,8 +112,15 @@ def unset_seeds(pipeline: Pipeline) -> list[str]:
     return sorted(
         name
         for name, value in parameters.items()
-        if value is None and (name.endswith("__random_state") or name == "random_state")
+        if value is None
+        and (name.endswith("__random_state") or name == "random_state")
+        and not _draws_nothing(parameters.get(name.rpartition("__")[0]))
     )
+
+
+def _draws_nothing(estimator: Any) -> bool:
+    """Return whether an estimator takes a seed but, as it is set, has no use for it."""
+    return isinstance(estimator, LogisticRegression) and estimator.solver in DETERMINISTIC_SOLVERS
 
 
 def execute(

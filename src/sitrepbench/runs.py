@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from sklearn.pipeline import Pipeline
 from sitrepbench.config.key import content_key, key_parts
 from sitrepbench.config.run_config import RunConfig, build
 from sitrepbench.config.schema import Resume
-from sitrepbench.config.studies import final_test_reason
+from sitrepbench.config.studies import check_study_name, final_test_reason
 from sitrepbench.data.dataset import Dataset
 from sitrepbench.environment import describe_environment
 from sitrepbench.errors import ConfigError, StoreError
@@ -28,6 +29,7 @@ from sitrepbench.store.results import ResultsStore
 
 ADHOC = "adhoc"
 RUN_NAME_LENGTH = 18
+_PASSWORD = re.compile(r"(://[^/:@\s]*:)[^/@\s]+@")
 #: Overrides that say nothing about what is run, so that names leave them out.
 _UNTOLD = ("dataset", "tracking", "executor", "results_dir", "resume", "unlock", "study")
 
@@ -74,17 +76,24 @@ def prepare(config: RunConfig) -> PreparedRun:
     SitrepBenchError
         When the data, the protocol or the pipeline do not fit together; see the subclasses.
     """
+    check_study_name(config.study)
     model = config.build("model")
     if model is None:
         raise ConfigError("model._target_ is null; a run needs a model")
     features = None if reads_frame(model) else config.build("features")
+    if not hasattr(model, "predict"):
+        raise ConfigError(f"model: {type(model).__name__} does not predict; it is no classifier")
+    if features is None and not reads_frame(model):
+        raise ConfigError(
+            f"{type(model).__name__} needs features; choose some, such as features=word_char"
+        )
     pipeline = build_pipeline(features, model)
     dataset = _load(json.dumps(config.tree["dataset"], sort_keys=True))
     protocol = config.build("protocol")
     if protocol is None:
         raise ConfigError("protocol._target_ is null; a run needs a protocol")
     plan = protocol.plan(dataset)
-    reason = config.unlock_reason or final_test_reason(config.study, config.overrides)
+    reason = config.unlock_reason or final_test_reason(config)
     locked = check_plan(plan, unlock_reason=reason)
     parts = key_parts(config, plan, pipeline)
     notes = list(plan.training.notes)
@@ -145,6 +154,7 @@ def obtain(
         if resume is not Resume.never:
             found = store.find(prepared.key)
             if found is not None:
+                _record_looks(prepared, store)
                 return _named_as_asked(found, prepared), True
         if resume is Resume.cached_only:
             raise StoreError(
@@ -162,7 +172,7 @@ def _named_as_asked(record: RunRecord, prepared: PreparedRun) -> RunRecord:
         names=dict(config.names),
         run_name=run_name(config, prepared.pipeline),
         study=config.study or ADHOC,
-        overrides=list(config.overrides),
+        overrides=without_passwords(list(config.overrides)),
     )
 
 
@@ -171,13 +181,14 @@ def _compute(
     store: ResultsStore,
     on_cell: Callable[[int, int], None] | None,
 ) -> RunRecord:
-    looks = _looks(prepared)
-    LookLedger(store.folder).add(looks)
+    looks = _record_looks(prepared, store)
     started = time.perf_counter()
     executor = prepared.config.build("executor")
-    result = executor.call(
-        lambda: execute(
-            prepared.plan, prepared.pipeline, seed=prepared.config.seed, on_cell=on_cell
+    # The environment is described where the run is computed: with its thread limits.
+    result, environment = executor.call(
+        lambda: (
+            execute(prepared.plan, prepared.pipeline, seed=prepared.config.seed, on_cell=on_cell),
+            describe_environment(),
         )
     )
     total = time.perf_counter() - started
@@ -189,11 +200,11 @@ def _compute(
         names=dict(config.names),
         run_name=run_name(config, prepared.pipeline),
         study=config.study or ADHOC,
-        config=dict(config.tree),
-        overrides=list(config.overrides),
+        config=without_passwords(dict(config.tree)),
+        overrides=without_passwords(list(config.overrides)),
         dataset=_describe_data(prepared.plan),
         labels=list(result.predictions.labels),
-        environment=describe_environment(),
+        environment=environment,
         created=now(),
         seconds={
             "total": total,
@@ -244,6 +255,20 @@ def run_name(config: RunConfig, pipeline: Pipeline) -> str:
     return name[:RUN_NAME_LENGTH]
 
 
+def _record_looks(prepared: PreparedRun, store: ResultsStore) -> list[Look]:
+    """Write the run's looks down before the split is read, and return them.
+
+    The same person showing the same run again for the same reason is no new look.
+    """
+    looks = _looks(prepared)
+    ledger = LookLedger(store.folder)
+    taken = (
+        {(look.key, look.split, look.reason, look.by) for look in ledger.read()} if looks else ()
+    )
+    ledger.add([k for k in looks if (k.key, k.split, k.reason, k.by) not in taken])
+    return looks
+
+
 def _looks(prepared: PreparedRun) -> list[Look]:
     if not prepared.locked:
         return []
@@ -254,6 +279,19 @@ def _looks(prepared: PreparedRun) -> list[Look]:
         Look(scored.name, scored.digest, split, prepared.key, prepared.reason, by, time_, declared)
         for split in prepared.locked
     ]
+
+
+def without_passwords(value: Any) -> Any:
+    """Return plain values with the password of every address replaced by stars.
+
+    >>> without_passwords({"uri": "http://me:secret@host:5000"})
+    {'uri': 'http://me:***@host:5000'}
+    """
+    if isinstance(value, dict):
+        return {key: without_passwords(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_passwords(item) for item in value]
+    return _PASSWORD.sub(r"\1***@", value) if isinstance(value, str) else value
 
 
 def _describe_data(plan: Plan) -> dict[str, Any]:

@@ -112,8 +112,21 @@ def test_cached_only_computes_nothing(run, tmp_path: Path) -> None:
         (["dataset=seeds"], "protocol", "test splits only"),
         (["dataset=seeds", "protocol=score", "model=keyword_rules"], "locked", "unlock.reason="),
         (["protocol=score"], "model", "LinearSVC has to be fitted"),
-        (["features=none"], "model", "LinearSVC needs features"),
+        (["features=none"], "config", "LinearSVC needs features"),
         (["--cfg", "job", "--info=all"], "config", "only one of these"),
+        (
+            [
+                "model._target_=sklearn.preprocessing.StandardScaler",
+                "~model.C",
+                "~model.class_weight",
+            ],
+            "config",
+            "is no classifier",
+        ),
+        (["features.word_ngrams=[2,1]"], "config", "shortest and longest, found [2, 1]"),
+        (["features.min_df=-1"], "config", "'min_df' parameter of TfidfVectorizer"),
+        (["mine.csv"], "config", "expected KEY=VALUE, such as dataset.path=mine.csv"),
+        (["study=../x"], "config", "study='../x': expected letters"),
         (["--resolve"], "config", "--resolve goes with --cfg"),
         (["-m", "modle=a,b"], "config", "Did you mean model="),
     ],
@@ -247,3 +260,72 @@ def test_the_main_job_on_real_sentences(require_path, repository: Path, tmp_path
     scores = json.loads((folder / "record.json").read_text(encoding="utf-8"))["scores"]["cv"]
     assert 0.52 < scores["macro_f1"] < 0.64
     assert scores["macro_f1_low"] < scores["macro_f1"] < scores["macro_f1_high"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "dataset:\n  name: seeds\nprotocol:\n  score: [test]\n",
+        "model:\n  lexicon: another\n",
+    ],
+)
+def test_no_other_file_can_use_a_committed_studys_look(run, tmp_path: Path, change: str) -> None:
+    folder = tmp_path / "own" / "experiments"
+    folder.mkdir(parents=True)
+    (folder / "peek.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /dataset: seeds\n"
+        "  - override /protocol: score\n  - override /model: keyword_rules\n"
+        f"study: seeds\n{change}",
+        encoding="utf-8",
+    )
+    code, out, err = run("run", "--config-dir", str(tmp_path / "own"), "experiments=peek")
+    assert code == EXIT["config"], out
+    assert "this is another run" in err
+
+
+def test_a_committed_study_looks_for_itself_only(run, tmp_path: Path, require) -> None:
+    lexicon = tmp_path / "mine.yaml"
+    lexicon.write_text(
+        "name: mine\nversion: '1'\ndefault: background\n"
+        "order: [casualty_report, denial, negotiation, evacuation, background]\n"
+        "labels: {casualty_report: {}, denial: {}, negotiation: {}, evacuation: {}, "
+        "background: {}}\n",
+        encoding="utf-8",
+    )
+    code, _, err = run("run", "experiments=seeds", "model=keyword_rules",
+                       f"model.lexicon={lexicon}")  # fmt: skip
+    assert code == 1
+    assert "this is another run" in err
+
+
+def test_another_reason_is_another_look(run) -> None:
+    given = ["run", "dataset=seeds", "protocol=score", "model=keyword_rules"]
+    run(*given, "unlock.reason=first")
+    code, out, _ = run(*given, "unlock.reason=second")
+    assert code == 0
+    assert "taken from the store" in out
+    looks = json.loads(run("looks", "--json")[1])
+    assert [look["reason"] for look in looks] == ["first", "second"]
+
+
+def test_nothing_is_left_in_the_working_folder(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert run("run", "-m", "model=keyword_rules,majority")[0] == 0
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_passwords_stay_out_of_the_record(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["run", f"dataset.path={table}", f"results_dir={tmp_path / 'r'}",
+                 "model=keyword_rules", "tracking.uri=http://me:secret@127.0.0.1:1"])  # fmt: skip
+    assert code == 9
+    told = capsys.readouterr()
+    text = "".join(path.read_text() for path in tmp_path.rglob("record.json"))
+    assert text
+    assert "secret" not in text + told.out + told.err

@@ -41,6 +41,24 @@ def key(file: Path, *overrides: str, config_dirs: tuple[Path, ...] = ()) -> str:
     return prepare(check_config(compose(given, config_dirs=config_dirs))).key
 
 
+def test_a_seed_that_nothing_draws_from_changes_no_key(table: Path) -> None:
+    given = ["model=logistic_regression"]
+    assert key(table, *given, "seed=1") == key(table, *given, "seed=2")
+    assert key(table, *given, "+model.solver=saga", "seed=1") != key(
+        table, *given, "+model.solver=saga", "seed=2"
+    )
+
+
+def test_a_column_that_only_a_users_features_read_changes_the_key(tmp_path: Path) -> None:
+    keys = set()
+    for outlet in ("radio", "paper"):
+        file = tmp_path / f"{outlet}.csv"
+        lines = ["doc_id,text,label,outlet", *(",".join((*row, outlet)) for row in ROWS)]
+        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        keys.add(key(file))
+    assert len(keys) == 2
+
+
 SAME = [
     ["seed=1", "model=complement_nb"],
     ["tracking=none", "model=complement_nb"],
@@ -141,5 +159,9 @@ def test_a_users_own_module_counts_by_its_source(
     monkeypatch.syspath_prepend(tmp_path)
     before = key(table, "model=mine", config_dirs=(tmp_path,))
     module.write_text(text + "# one line more\n", encoding="utf-8")
-    assert key(table, "model=mine", config_dirs=(tmp_path,)) != before
+    changed = key(table, "model=mine", config_dirs=(tmp_path,))
+    assert changed != before
+    # So does a module beside it, which it may import.
+    (tmp_path / "helper.py").write_text("X = 1\n", encoding="utf-8")
+    assert key(table, "model=mine", config_dirs=(tmp_path,)) != changed
     sys.modules.pop("mymodels", None)

@@ -127,10 +127,12 @@ def test_moving_a_character_between_cells_changes_the_digest():
     assert load_frame(first.assign(**ids)).digest != load_frame(second.assign(**ids)).digest
 
 
-def test_extra_columns_are_kept_and_do_not_change_the_digest():
+def test_extra_columns_are_kept_and_count_in_the_digest():
     frame = pd.DataFrame(ROWS).assign(outlet="radio", score=[1.5, 2.5, 3.5])
     dataset = load_frame(frame)
-    assert dataset.digest == load_frame(pd.DataFrame(ROWS)).digest
+    assert dataset.digest != load_frame(pd.DataFrame(ROWS)).digest
+    other = load_frame(frame.assign(outlet="paper"))
+    assert other.digest != dataset.digest
     assert dataset.frame["score"].tolist() == [3.5, 2.5, 1.5]
     assert dataset.frame["outlet"].tolist() == ["radio"] * 3
 

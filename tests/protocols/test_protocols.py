@@ -27,7 +27,8 @@ def make(n_documents: int = 40, *, splits: bool = False, name: str = "made") -> 
                 {
                     "document_id": f"d{document:03}",
                     "position": position,
-                    "text": f"{name} {document} {position} {rng.integers(1_000_000)} {label}",
+                    "text": f"{name} sentence number {position} of document {document} with "
+                    f"{rng.integers(1_000_000)} {label}",
                     "label": label,
                     "split": split if splits else "",
                 }
@@ -163,8 +164,50 @@ def test_cross_dataset_trains_on_development_rows_and_locks_the_target() -> None
 
 
 def test_cross_dataset_refuses_the_same_sentences_on_both_sides() -> None:
-    with pytest.raises(ProtocolError, match="stand word for word in the training data"):
+    with pytest.raises(ProtocolError, match="stand in the training data of"):
         CrossDataset(target=make(8)).plan(make(8))
+
+
+def test_cross_dataset_looks_through_case_and_punctuation() -> None:
+    frame = make(8).frame.copy()
+    frame["text"] = frame["text"].str.upper() + "!"
+    frame["document_id"] = "other" + frame["document_id"]
+    with pytest.raises(ProtocolError, match="stand in the training data of"):
+        CrossDataset(target=load_frame(frame, name="shouted")).plan(make(8))
+
+
+@pytest.mark.parametrize("column", ["document_id", "cluster"])
+def test_no_document_and_no_cluster_may_stand_in_two_splits(column: str) -> None:
+    frame = make(splits=True).frame.copy()
+    row = frame.index[frame["split"] == "dev"][0]
+    other = frame.index[frame["split"] == "train"][0]
+    if column == "cluster":
+        frame.loc[[row, other], "cluster"] = "same"
+    else:
+        frame.loc[row, "document_id"] = frame.loc[other, "document_id"]
+        frame.loc[row, "position"] = 99
+        frame.loc[row, "sentence_id"] = "moved"
+    plan = Official().plan(load_frame(frame, name="torn"))
+    with pytest.raises(ProtocolError, match="stand both in what is trained on and in"):
+        check_plan(plan, unlock_reason=None)
+
+
+def test_what_shares_a_document_with_a_test_split_is_not_trained_on() -> None:
+    frame = make(splits=True).frame.copy()
+    row = frame.index[frame["split"] == "test"][0]
+    frame.loc[row, "cluster"] = frame.loc[frame.index[frame["split"] == "train"][0], "cluster"] = (
+        "c"
+    )
+    with pytest.raises(ProtocolError, match="scored or locked"):
+        check_plan(GroupedCV().plan(load_frame(frame, name="torn")), unlock_reason=None)
+
+
+def test_a_test_split_is_locked_in_any_case() -> None:
+    frame = make(splits=True).frame.copy()
+    frame["split"] = frame["split"].replace("test", "Test")
+    plan = Official(score=["Test"]).plan(load_frame(frame, name="shouted"))
+    with pytest.raises(LockedSplitError):
+        check_plan(plan, unlock_reason=None)
 
 
 def test_labels_that_the_training_data_lack_are_told() -> None:

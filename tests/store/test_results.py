@@ -199,12 +199,35 @@ def test_runs_are_resolved_by_the_beginning_of_a_key_or_by_name(store: ResultsSt
         store.resolve("tow")
 
 
-def test_a_record_of_another_format_is_refused(store: ResultsStore) -> None:
+def test_a_record_of_another_format_is_told_and_left_alone(store: ResultsStore) -> None:
     stored = put(store, record())
     path = stored.folder / RECORD_FILE
     content = json.loads(path.read_text())
     path.write_text(json.dumps({**content, "format": 99}))
+    with pytest.raises(StoreError, match="written by another version of sitrepbench"):
+        store.find(stored.key)
+    assert path.exists()
+    store.index.path.unlink()
+    fresh = ResultsStore(store.folder)
+    assert fresh.rows() == []
+    assert "of format 99" in fresh.unread[0]
+
+
+@pytest.mark.parametrize("field", ["files", "scores", "labels", "run_name", "seconds"])
+def test_a_field_of_another_type_is_damage(store: ResultsStore, field: str) -> None:
+    stored = put(store, record())
+    path = stored.folder / RECORD_FILE
+    path.write_text(json.dumps({**json.loads(path.read_text()), field: None}))
     assert store.find(stored.key) is None
+
+
+@pytest.mark.fault
+def test_an_index_damaged_in_the_middle_is_made_anew(store: ResultsStore) -> None:
+    put(store, record())
+    content = bytearray(store.index.path.read_bytes())
+    content[4096:] = b"x" * (len(content) - 4096)
+    store.index.path.write_bytes(content)
+    assert [row.key for row in store.rows()] == ["a" * 16]
 
 
 @pytest.mark.fault

@@ -88,7 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     ui = commands.add_parser("ui", help="open the MLflow UI at the leaderboard of a study")
     _add_store(ui)
     ui.add_argument("--study", help="the study to open at (default: the latest)")
-    ui.add_argument("--port", type=int, help="the port on 127.0.0.1 (default: 5055, or a free one)")
+    ui.add_argument(
+        "--port", type=_port, help="the port on 127.0.0.1 (default: 5055, or a free one)"
+    )
     ui.add_argument("--tracking-uri", help="another store or server than the results store's")
     ui.add_argument("--no-browser", action="store_true", help="only print the address")
     ui.set_defaults(command=_ui)
@@ -123,6 +125,13 @@ def _add_data(commands: Any) -> None:
                 help="similarity to list from (default: 0.6)",
             )
             task.add_argument("--words", type=int, default=10, help="words per label (default: 10)")
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 65535:
+        raise argparse.ArgumentTypeError(f"{text}: a port from 1 to 65535 is expected")
+    return value
 
 
 def _share(text: str) -> float:

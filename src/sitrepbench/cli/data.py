@@ -142,7 +142,7 @@ def _print_stats(dataset: Dataset, statistics: DatasetStatistics, agreement: Any
             f"{statistics.n_sentences} sentences in {statistics.n_documents} documents "
             f"({low:.0f} / {median:.0f} / {high:.0f} a document: 10th percentile, median, 90th); "
             f"{statistics.n_clusters} near-duplicate clusters; "
-            f"{statistics.distinct_openings:.1%} open with words of their own"
+            f"{statistics.distinct_openings:.1%} as many opening trigrams as sentences"
         )
     )
     _print_table(console, statistics.labels, {"share": _percent})

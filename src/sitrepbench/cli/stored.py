@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sitrepbench.errors import StoreError
+from sitrepbench.errors import StoreError, did_you_mean
 from sitrepbench.store.results import ResultsStore
 
 
@@ -34,7 +35,17 @@ def open_store(results_dir: str) -> ResultsStore:
 
 def list_runs(results_dir: str, *, study: str | None, as_json: bool) -> int:
     """Print the finished runs, newest first."""
-    rows = [row for row in open_store(results_dir).rows() if study in (None, row.study)]
+    store = open_store(results_dir)
+    everything = store.rows()
+    for message in store.unread:
+        print(f"not listed: {message}", file=sys.stderr)
+    studies = sorted({row.study for row in everything})
+    if study is not None and study not in studies:
+        raise StoreError(
+            f"no run of the study {study!r} in {results_dir}.{did_you_mean(study, studies)} "
+            f"It has: {', '.join(studies) or 'none'}"
+        )
+    rows = [row for row in everything if study in (None, row.study)]
     if as_json:
         listed = [{**row.__dict__, "scores": json.loads(row.scores)} for row in rows]
         print(json.dumps(listed, indent=1))
@@ -42,8 +53,9 @@ def list_runs(results_dir: str, *, study: str | None, as_json: bool) -> int:
     table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     for name, width in (("key", 8), ("run", 18), ("dataset", 8), ("study", 8)):
         table.add_column(name, no_wrap=True, min_width=width)
+    table.add_column("part", no_wrap=True)
     table.add_column("macro-F1", justify="right")
-    table.add_column("finished (UTC)", no_wrap=True, min_width=16)
+    table.add_column("finished", no_wrap=True, min_width=11)
     for row in rows:
         score = row.score()
         table.add_row(
@@ -51,8 +63,9 @@ def list_runs(results_dir: str, *, study: str | None, as_json: bool) -> int:
             Text(row.run_name),
             Text(row.dataset),
             Text(row.study),
+            Text(row.part, style="yellow" if row.part.startswith("test") else ""),
             "" if score is None else f"{score:.3f}",
-            row.created[:16].replace("T", " "),
+            row.created[5:16].replace("T", " "),
         )
     console = Console()
     console.print(table)

@@ -136,7 +136,25 @@ def _foreign_sources(config: RunConfig) -> Iterator[tuple[str, str]]:
         except TypeError:
             continue
         if file is not None:
-            yield target, hashlib.sha256(Path(file).read_bytes()).hexdigest()
+            yield target, _neighbourhood_digest(target, Path(file))
+
+
+def _neighbourhood_digest(target: str, file: Path) -> str:
+    """Return the sha256 of what a user's object may be made of.
+
+    That is every Python file of its package or, for a module by itself, of the folder that it
+    lies in: what it imports from there decides predictions as well.
+    """
+    depth = target.count(".") - 1  # module levels below the top one
+    if file.name == "__init__.py":
+        depth += 1
+    folder = file.parent if depth <= 0 else file.parents[depth - 1]
+    files = sorted(folder.rglob("*.py")) if depth > 0 else sorted(folder.glob("*.py"))
+    digest = hashlib.sha256()
+    for source in files:
+        digest.update(str(source.relative_to(folder)).encode() + b"\0")
+        digest.update(source.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 @lru_cache(maxsize=1)

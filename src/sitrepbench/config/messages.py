@@ -42,6 +42,10 @@ def explain_composition(
     key = _NO_KEY.search(said)
     if key:
         return ConfigError(_unknown_key(key["key"], overrides, defaults))
+    if "Error parsing override" in said:
+        wrong = next((text for text in overrides if "=" not in text), None)
+        if wrong is not None:
+            return ConfigError(f"{wrong}: expected KEY=VALUE, such as dataset.path={wrong}")
     return ConfigError(_shorten(said))
 
 
@@ -79,5 +83,9 @@ def _innermost(error: BaseException) -> str:
 def _shorten(said: str) -> str:
     # OmegaConf appends where in its own objects it happened, which tells a user nothing.
     lines = [line for line in said.splitlines() if line.strip()]
-    kept = [line for line in lines if not re.match(r"\s*(object_type|reference_type)=", line)]
+    kept = [
+        line.removeprefix("Error merging override ")
+        for line in lines
+        if not re.match(r"\s*((object_type|reference_type)=|full_key: |See https?:)", line)
+    ]
     return "\n".join(dict.fromkeys(kept))

@@ -170,17 +170,23 @@ def _kinds(constraint: Any) -> Sequence[Any]:
 
 def _check_constraints(made: Any, path: str) -> None:
     """Ask scikit-learn about the values now, not after the data are loaded."""
-    constraints = getattr(made, "_parameter_constraints", None)
-    if not constraints or not hasattr(made, "get_params"):
+    if not hasattr(made, "get_params"):
         return
     from sklearn.utils._param_validation import (
         InvalidParameterError,
         validate_parameter_constraints,
     )
 
-    try:
-        validate_parameter_constraints(
-            constraints, made.get_params(deep=False), caller_name=type(made).__name__
-        )
-    except InvalidParameterError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    inner = [value for value in made.get_params(deep=True).values() if hasattr(value, "get_params")]
+    for estimator in (made, *inner):
+        constraints = getattr(estimator, "_parameter_constraints", None)
+        if not constraints or isinstance(estimator, type):
+            continue
+        try:
+            validate_parameter_constraints(
+                constraints,
+                estimator.get_params(deep=False),
+                caller_name=type(estimator).__name__,
+            )
+        except InvalidParameterError as error:
+            raise ConfigError(f"{path}: {error}") from error

@@ -51,7 +51,7 @@ class Dataset:
     labels : tuple of str
         The label set, in the order of every table and matrix; owned by the dataset.
     digest : str
-        sha256 over the label set and all rows of `COLUMNS`; see `frame_digest`.
+        sha256 over the label set and all values of all columns; see `frame_digest`.
     source : str
         Where the rows came from, for people.
     version : str
@@ -92,8 +92,8 @@ def frame_digest(frame: pd.DataFrame, labels: tuple[str, ...]) -> str:
     """Return the sha256 of the label set and of every row of a canonical frame.
 
     Every column goes in with the number and the lengths of its values, so no two different
-    tables share a byte stream. Extra columns do not count: they may become features only by
-    way of a configuration, which is hashed by itself.
+    tables share a byte stream. Columns that the file adds count too, sorted by name: a model
+    may read them.
 
     Parameters
     ----------
@@ -104,7 +104,8 @@ def frame_digest(frame: pd.DataFrame, labels: tuple[str, ...]) -> str:
     """
     digest = hashlib.sha256()
     _add_values(digest, list(labels))
-    for name in COLUMNS:
+    extras = sorted(str(name) for name in frame.columns if name not in COLUMNS)
+    for name in (*COLUMNS, *extras):
         _add_values(digest, [name])
         _add_values(digest, frame[name].tolist())
     return digest.hexdigest()

@@ -8,6 +8,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from sitrepbench.data.dataset import TEXT
+from sitrepbench.errors import ConfigError
 
 
 def word_tfidf(
@@ -93,5 +94,8 @@ def _on_text(**vectorizers: TfidfVectorizer) -> ColumnTransformer:
 
 def _pair(ngram_range: Sequence[int]) -> tuple[int, int]:
     # Configurations give lists; TfidfVectorizer insists on a tuple.
-    shortest, longest = ngram_range
-    return int(shortest), int(longest)
+    if len(ngram_range) != 2 or not 1 <= ngram_range[0] <= ngram_range[1]:
+        raise ConfigError(
+            f"an n-gram range is two numbers, shortest and longest, found {list(ngram_range)}"
+        )
+    return int(ngram_range[0]), int(ngram_range[1])

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sitrepbench.data.dataset import SPLIT, Dataset
+from sitrepbench.data.duplicates import document_groups
 from sitrepbench.errors import LockedSplitError, ProtocolError
 
 Rows = npt.NDArray[np.int64]
@@ -63,8 +64,8 @@ class Plan:
 
 
 def is_locked(split: str) -> bool:
-    """Return whether a split is a test split: its name starts with ``test``."""
-    return split.startswith("test")
+    """Return whether a split is a test split: its name starts with ``test``, in any case."""
+    return split.strip().casefold().startswith("test")
 
 
 def development_rows(dataset: Dataset) -> Rows:
@@ -81,8 +82,9 @@ def check_plan(plan: Plan, *, unlock_reason: str | None) -> tuple[str, ...]:
     LockedSplitError
         When a test split would be read without a reason.
     ProtocolError
-        When a cell would be fitted on a test split, or a label occurs in the scored dataset
-        that the training dataset does not know.
+        When a cell would be fitted on a test split, when a document or near-duplicate cluster
+        stands on both sides, or when a label occurs in the scored dataset that the training
+        dataset does not know.
     """
     splits = plan.training.frame[SPLIT].to_numpy()
     trained = {str(name) for cell in plan.cells for name in np.unique(splits[cell.train])}
@@ -93,6 +95,7 @@ def check_plan(plan: Plan, *, unlock_reason: str | None) -> tuple[str, ...]:
             f"({', '.join(forbidden)}). Train on another dataset with protocol=cross_dataset, or "
             "score a model that needs no fitting with protocol=score."
         )
+    _check_groups(plan)
     foreign = sorted(set(plan.scored.labels) - set(plan.training.labels))
     if foreign:
         raise ProtocolError(
@@ -108,3 +111,24 @@ def check_plan(plan: Plan, *, unlock_reason: str | None) -> tuple[str, ...]:
             "unlock.reason='...'"
         )
     return locked
+
+
+def _check_groups(plan: Plan) -> None:
+    """Refuse a document, or near-duplicates, on both sides of a cell or of the test lock."""
+    if not plan.fits or plan.scored is not plan.training:
+        return
+    groups = document_groups(plan.training.frame)
+    locked = plan.training.frame[SPLIT].map(is_locked).to_numpy(dtype=bool)
+    sealed = np.unique(groups[locked])
+    for cell in plan.cells:
+        trained = np.unique(groups[cell.train])
+        shared = np.intersect1d(trained, np.union1d(np.unique(groups[cell.test]), sealed))
+        if len(shared):
+            rows = np.flatnonzero(np.isin(groups, shared))
+            named = plan.training.frame["document_id"].iloc[rows].drop_duplicates().head(3)
+            raise ProtocolError(
+                f"dataset {plan.training.name!r}: {len(shared)} document(s), or groups of "
+                "documents that share near-duplicates, stand both in what is trained on and in "
+                f"what is scored or locked, for example {', '.join(named)}. Give every document, "
+                "and every cluster, one split."
+            )

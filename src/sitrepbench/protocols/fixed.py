@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
-from sitrepbench.data.dataset import SPLIT, Dataset
+from sitrepbench.data.dataset import SPLIT, TEXT, Dataset
+from sitrepbench.data.duplicates import MIN_TOKENS, normalised_text
 from sitrepbench.errors import ProtocolError, did_you_mean
 from sitrepbench.protocols.cells import Cell, Plan, Rows, development_rows
 
@@ -71,18 +73,20 @@ class CrossDataset:
         Raises
         ------
         ProtocolError
-            When there is nothing to train on, or both hold the same document.
+            When there is nothing to train on, or a sentence of the target stands in the
+            training data, but for case, white space and punctuation.
         """
         train = development_rows(dataset)
         if not len(train):
             raise ProtocolError(
                 f"dataset {dataset.name!r} has nothing but test splits, so nothing to train on"
             )
-        shared = set(dataset.frame["text"].iloc[train]) & set(self.target.frame["text"])
+        known = _long_texts(dataset.frame[TEXT].iloc[train])
+        shared = known & _long_texts(self.target.frame[TEXT])
         if shared:
             raise ProtocolError(
-                f"{len(shared)} sentence(s) of {self.target.name!r} stand word for word in the "
-                f"training data of {dataset.name!r}, for example {min(shared)[:60]!r}"
+                f"{len(shared)} sentence(s) of {self.target.name!r} stand in the training data of "
+                f"{dataset.name!r}, but for case and punctuation, for example {min(shared)[:60]!r}"
             )
         return Plan(dataset, self.target, _scored_cells(self.target, self.score, train))
 
@@ -105,9 +109,17 @@ class Score:
         return Plan(dataset, dataset, _scored_cells(dataset, self.score, nothing), fits=False)
 
 
+def _long_texts(texts: pd.Series[str]) -> set[str]:
+    """Return the normalised texts that are long enough not to be equal by chance."""
+    normalised = (normalised_text(text) for text in texts)
+    return {text for text in normalised if len(text.split()) >= MIN_TOKENS}
+
+
 def _scored_cells(dataset: Dataset, score: Sequence[str] | None, train: Rows) -> tuple[Cell, ...]:
     if score is None:
-        return (Cell(ALL, 0, 0, train, np.arange(len(dataset.frame), dtype=np.int64)),)
+        # A dataset that is one split and nothing else is scored as that split.
+        whole = dataset.splits[0] if dataset.frame[SPLIT].nunique() == 1 and dataset.splits else ALL
+        return (Cell(whole, 0, 0, train, np.arange(len(dataset.frame), dtype=np.int64)),)
     names = _names(score)
     for name in names:
         _require_split(dataset, name)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
+import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields
@@ -16,7 +18,7 @@ from pathlib import Path
 from sitrepbench.errors import StoreError
 from sitrepbench.store.record import RunRecord, read_record
 
-_VERSION = 1
+_VERSION = 2
 _WAIT_SECONDS = 20.0
 
 
@@ -35,11 +37,16 @@ class IndexRow:
     seconds: float
     scores: str
 
-    def score(self, metric: str = "macro_f1") -> float | None:
-        """Return a metric of the development part, or of the only one; None if there is none."""
+    @property
+    def part(self) -> str:
+        """The part that lists show: the development part, or a test part if there is no other."""
         parts: dict[str, dict[str, float]] = json.loads(self.scores)
-        ordered = sorted(parts, key=lambda name: (name.startswith("test"), name))
-        return parts[ordered[0]].get(metric) if ordered else None
+        return min(parts, key=lambda name: (name.startswith("test"), name))
+
+    def score(self, metric: str = "macro_f1") -> float | None:
+        """Return a metric of `part`; None if there is none."""
+        parts: dict[str, dict[str, float | None]] = json.loads(self.scores)
+        return parts[self.part].get(metric)
 
 
 _COLUMNS = tuple(item.name for item in fields(IndexRow))
@@ -50,12 +57,20 @@ class Index:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        # A store that may only be read is indexed in memory.
+        self._memory: sqlite3.Connection | None = None
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            self._memory = sqlite3.connect(":memory:")
+        self._prepare()
+
+    def _prepare(self) -> None:
         try:
             self._create()
+        except sqlite3.OperationalError as error:
+            # Busy, not broken: another process would lose its index.
+            raise StoreError(f"{self.path}: the index cannot be used now: {error}") from error
         except sqlite3.DatabaseError:
-            # It is only a copy: make it anew.
-            path.unlink(missing_ok=True)
-            self._create()
+            self._start_anew()
 
     def add(self, record: RunRecord) -> None:
         """Add or replace one run's row."""
@@ -75,8 +90,18 @@ class Index:
             )
             return [IndexRow(*row) for row in found]
 
-    def follow(self, runs: Path) -> None:
-        """Bring the rows in line with the folder of runs."""
+    def follow(self, runs: Path) -> list[str]:
+        """Bring the rows in line with the folder of runs; return what could not be read."""
+        try:
+            return self._follow(runs)
+        except sqlite3.OperationalError as error:
+            raise StoreError(f"{self.path}: the index cannot be used now: {error}") from error
+        except sqlite3.DatabaseError:
+            self._start_anew()
+            return self._follow(runs)
+
+    def _follow(self, runs: Path) -> list[str]:
+        unread: list[str] = []
         on_disk = {entry.name for entry in runs.iterdir() if entry.is_dir()}
         with self._open() as database:
             known = {key for (key,) in database.execute("SELECT key FROM runs")}
@@ -84,12 +109,24 @@ class Index:
             database.executemany("DELETE FROM runs WHERE key = ?", gone)
             fresh = []
             for key in sorted(on_disk - known):
-                with contextlib.suppress(StoreError):
+                try:
                     fresh.append(row_of(read_record(runs / key)))
+                except StoreError as error:
+                    unread.append(str(error))
             _insert(database, fresh)
+        return unread
+
+    def _start_anew(self) -> None:
+        """Replace a damaged index, which is only a copy, by an empty one."""
+        self.path.unlink(missing_ok=True)
+        self._create()
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
+        if self._memory is not None:
+            with self._memory:
+                yield self._memory
+            return
         database = sqlite3.connect(self.path, timeout=_WAIT_SECONDS)
         try:
             with database:
@@ -103,8 +140,9 @@ class Index:
         )
         with self._open() as database:
             version = database.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, _VERSION):
-                database.execute("DROP TABLE IF EXISTS runs")
+            if version == _VERSION:
+                return
+            database.execute("DROP TABLE IF EXISTS runs")
             database.execute(f"CREATE TABLE IF NOT EXISTS runs ({columns}, PRIMARY KEY (key))")
             database.execute(f"PRAGMA user_version = {_VERSION}")
 
@@ -115,13 +153,20 @@ def row_of(record: RunRecord) -> IndexRow:
         key=record.key,
         run_name=record.run_name,
         study=record.study,
-        dataset=record.names["dataset"],
+        dataset=record.dataset["name"],
         protocol=record.names["protocol"],
         features=record.names["features"],
         model=record.names["model"],
         created=record.created,
         seconds=record.seconds["total"],
-        scores=json.dumps(record.scores),
+        scores=json.dumps(
+            {
+                part: {
+                    name: value if math.isfinite(value) else None for name, value in all_.items()
+                }
+                for part, all_ in record.scores.items()
+            }
+        ),
     )
 
 

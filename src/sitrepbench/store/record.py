@@ -25,6 +25,10 @@ CELLS_FILE = "cells.parquet"
 TABLE_FILES = (PREDICTIONS_FILE, CELLS_FILE)
 
 
+class UnreadableError(StoreError):
+    """A record that is sound for all we know, but that this process cannot read."""
+
+
 @dataclass(frozen=True)
 class RunRecord:
     """What is kept of one finished run.
@@ -129,22 +133,47 @@ def read_record(folder: Path) -> RunRecord:
     path = folder / RECORD_FILE
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+    except PermissionError as error:
+        raise UnreadableError(f"{path}: {error.strerror}") from error
     except (OSError, ValueError) as error:
         raise StoreError(f"{path}: not a readable run record: {error}") from error
     known = {item.name for item in fields(RunRecord)} - {"folder"}
-    if not isinstance(content, dict) or content.get("format") != RECORD_FORMAT:
-        raise StoreError(f"{path}: expected a record of format {RECORD_FORMAT}")
+    if not isinstance(content, dict):
+        raise StoreError(f"{path}: not a run record")
+    if content.get("format") != RECORD_FORMAT:
+        raise UnreadableError(
+            f"{path}: of format {content.get('format')!r}, and this program reads "
+            f"{RECORD_FORMAT}; it was written by another version of sitrepbench"
+        )
     if set(content) != known:
         odd = ", ".join(sorted(set(content) ^ known))
         raise StoreError(f"{path}: fields missing or unknown: {odd}")
+    _check_types(content, path)
     for name in TABLE_FILES:
         try:
             found = _file_digest(folder / name)
+        except PermissionError as error:
+            raise UnreadableError(f"{folder / name}: {error.strerror}") from error
         except OSError as error:
             raise StoreError(f"{folder / name}: cannot be read: {error}") from error
         if found != content["files"].get(name):
             raise StoreError(f"{folder / name}: changed since it was written")
     return RunRecord(**content, folder=folder)
+
+
+def _check_types(content: dict[str, Any], path: Path) -> None:
+    """Refuse a record whose fields are of other types than they are written with."""
+    kinds: dict[str, tuple[type, ...]] = {
+        "dict": (dict,),
+        "list": (list,),
+        "str": (str,),
+        "float": (int, float),
+        "int": (int,),
+    }
+    for item in fields(RunRecord):
+        kind = kinds.get(str(item.type).partition("[")[0])
+        if kind is not None and item.name in content and not isinstance(content[item.name], kind):
+            raise StoreError(f"{path}: {item.name} is not of type {item.type}")
 
 
 def _file_digest(path: Path) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import socket
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,7 +25,7 @@ from filelock import FileLock, Timeout
 from sitrepbench.errors import StoreError, closest
 from sitrepbench.predictions import PredictionsTable
 from sitrepbench.store.index import Index, IndexRow
-from sitrepbench.store.record import RunRecord, read_record, write_record
+from sitrepbench.store.record import RunRecord, UnreadableError, read_record, write_record
 
 
 class ResultsStore:
@@ -44,9 +45,11 @@ class ResultsStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
         self.runs = self.folder / "runs"
+        self.unread: list[str] = []
         try:
             for name in ("runs", "partial", "locks"):
-                (self.folder / name).mkdir(parents=True, exist_ok=True)
+                if not (self.folder / name).is_dir():
+                    (self.folder / name).mkdir(parents=True, exist_ok=True)
             self.index = Index(self.folder / "index.db")
         except OSError as error:
             raise StoreError(
@@ -81,13 +84,20 @@ class ResultsStore:
     def find(self, key: str) -> RunRecord | None:
         """Return the record of a finished run, None if there is none.
 
-        A record that cannot be read or whose files were cut is set aside in ``damaged/``.
+        A record that is damaged is set aside in ``damaged/``.
+
+        Raises
+        ------
+        UnreadableError
+            When it is of another version's format, or this process may not read it.
         """
         folder = self.runs / key
         if not folder.is_dir():
             return None
         try:
             return read_record(folder)
+        except UnreadableError:
+            raise
         except StoreError:
             aside = self.folder / "damaged" / f"{key}-{uuid.uuid4().hex[:8]}"
             aside.parent.mkdir(exist_ok=True)
@@ -104,7 +114,8 @@ class ResultsStore:
         A record of the same key is replaced. The caller holds the claim.
         """
         self._sweep_partial()
-        partial = self.folder / "partial" / f"{record.key}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+        mark = f"{record.key}.{_this_host()}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+        partial = self.folder / "partial" / mark
         final = self.runs / record.key
         try:
             partial.mkdir()
@@ -128,8 +139,11 @@ class ResultsStore:
         return stored
 
     def rows(self) -> list[IndexRow]:
-        """Return the headlines of all finished runs, newest first."""
-        self.index.follow(self.runs)
+        """Return the headlines of all finished runs, newest first.
+
+        What could not be read is left in ``unread``, one message each.
+        """
+        self.unread = self.index.follow(self.runs)
         return self.index.rows()
 
     def resolve(self, name: str) -> RunRecord:
@@ -160,6 +174,11 @@ class ResultsStore:
 
         for left in (self.folder / "partial").iterdir():
             pieces = left.name.split(".")
-            alive = len(pieces) > 1 and pieces[1].isdigit() and psutil.pid_exists(int(pieces[1]))
-            if not alive:
+            if len(pieces) < 4 or pieces[1] != _this_host():
+                continue  # another host's, and only it knows whether the process lives
+            if not psutil.pid_exists(int(pieces[2])):
                 shutil.rmtree(left, ignore_errors=True)
+
+
+def _this_host() -> str:
+    return socket.gethostname().replace(".", "-")
