@@ -28,7 +28,15 @@ from sitrepbench.errors import DataError
 
 #: Problems shown before the rest are counted.
 SHOWN = 20
-SHORT = {"casualty_report": "casualty", "negotiation": "negotiat.", "background": "backgr."}
+#: Column heads that would not fit into 80 columns.
+SHORT = {
+    "casualty_report": "casual.",
+    "negotiation": "negot.",
+    "evacuation": "evacu.",
+    "background": "backgr.",
+    "documents": "docs",
+    "sentences": "sent.",
+}
 
 
 @dataclass(frozen=True)
@@ -148,7 +156,7 @@ def _print_stats(dataset: Dataset, statistics: DatasetStatistics, agreement: Any
     _print_table(console, statistics.labels, {"share": _percent})
     _print_table(console, statistics.lengths, dict.fromkeys(("p10", "median", "p90"), _whole))
     for table in statistics.by.values():
-        _print_table(console, table, dict.fromkeys(dataset.labels, _percent))
+        _print_table(console, table, dict.fromkeys(dataset.labels, _whole_percent))
     if agreement is None:
         return
     pair = agreement.pairs.iloc[0]
@@ -243,6 +251,10 @@ def _audit_dict(audit: Audit) -> dict[str, Any]:
 
 def _percent(value: float) -> str:
     return f"{value:.1%}"
+
+
+def _whole_percent(value: float) -> str:
+    return f"{value:.0%}"
 
 
 def _whole(value: float) -> str:

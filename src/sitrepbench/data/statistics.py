@@ -35,7 +35,8 @@ class DatasetStatistics:
     per_document : tuple of float
         The 10th percentile, median and 90th percentile of sentences per document.
     distinct_openings : float
-        Different first three words, per sentence: 1 if no two sentences open alike.
+        Different first three words per sentence, near-duplicates counted once: 1 if no two
+        sentences open alike.
     """
 
     n_sentences: int
@@ -53,7 +54,9 @@ def describe_dataset(dataset: Dataset) -> DatasetStatistics:
     frame = dataset.frame
     clusters = frame.loc[frame[CLUSTER] != "", CLUSTER].value_counts()
     sizes = frame[DOCUMENT_ID].value_counts()
-    openings = frame[TEXT].map(lambda text: " ".join(text.casefold().split()[:3]))
+    # What is reprinted opens alike by nature: each near-duplicate cluster counts once.
+    once = frame[(frame[CLUSTER] == "") | ~frame.duplicated(CLUSTER)]
+    openings = once[TEXT].map(lambda text: " ".join(text.casefold().split()[:3]))
     return DatasetStatistics(
         n_sentences=len(frame),
         n_documents=dataset.n_documents,
@@ -66,7 +69,7 @@ def describe_dataset(dataset: Dataset) -> DatasetStatistics:
             if column in frame.columns and (frame[column] != "").any()
         },
         per_document=_percentiles(sizes.to_numpy(dtype=float)),
-        distinct_openings=openings.nunique() / len(frame),
+        distinct_openings=openings.nunique() / len(once),
     )
 
 
