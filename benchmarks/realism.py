@@ -96,15 +96,17 @@ def masked(dataset: Dataset, folder: Path) -> Dataset:
     for file in sorted(folder.glob("*.yaml")):
         world = yaml.safe_load(file.read_text(encoding="utf-8"))
         names = {
-            str(name): entity["type"].upper()
+            str(name).casefold(): entity["type"].upper()
             for entity in world["entities"]
             for name in [entity["name"], *(entity.get("aliases") or [])]
         }
         ordered = sorted(names, key=len, reverse=True)
-        pattern = re.compile(r"(?<!\w)(" + "|".join(map(re.escape, ordered)) + r")(?!\w)")
+        pattern = re.compile(
+            r"(?<!\w)(" + "|".join(map(re.escape, ordered)) + r")(?!\w)", re.IGNORECASE
+        )
         rows = frame["domain"] == world["conflict"]
         frame.loc[rows, TEXT] = [
-            pattern.sub(lambda match, names=names: names[match[0]], text)
+            pattern.sub(lambda match, names=names: names[match[0].casefold()], text)
             for text in frame.loc[rows, TEXT]
         ]
     frame = canonical_frame(frame)

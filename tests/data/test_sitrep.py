@@ -81,7 +81,8 @@ def test_every_sentence_was_labelled_twice_and_agreement_is_computed(corpus: Cor
     assert agreement.n_sentences == len(corpus.dataset.frame)
     assert 0 < len(agreement.disagreements) < len(corpus.dataset.frame) / 3
     settled = corpus.annotations[corpus.annotations["annotator"] == "adjudicator"]
-    assert set(settled["sentence_id"]) == set(agreement.disagreements["sentence_id"])
+    assert set(settled["sentence_id"]) >= set(agreement.disagreements["sentence_id"])
+    assert (settled["reason"].str.len() > 10).all()
 
 
 def test_every_world_can_be_swapped_by_a_program(corpus: Corpus, folder: Path) -> None:
@@ -132,6 +133,47 @@ def test_the_commands_work_on_it(capsys: pytest.CaptureFixture[str], tmp_path: P
     out = capsys.readouterr().out
     assert "Machine agreement before adjudication" in out
     assert all(len(line) <= 80 for line in out.splitlines())
+
+
+def test_titles_and_outlets_are_plain(corpus: Corpus) -> None:
+    assert corpus.documents is not None
+    assert not corpus.documents["outlet"].str.contains("\"|'@").any()
+    assert not corpus.documents["title"].str.contains("\\\\", regex=False).any()
+    first = corpus.dataset.frame.groupby("document_id")["text"].first()
+    titles = corpus.documents.set_index("document_id")["title"]
+    assert (titles == first[titles.index]).mean() > 0.8
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("label", "nonsense", "unknown label 'nonsense'"),
+        ("secondary", "garbage", "unknown secondary label(s) garbage"),
+        ("needs_context", "perhaps", "not yes or no"),
+    ],
+)
+def test_a_wrong_value_of_an_annotation_is_found(
+    corpus: Corpus, column: str, value: str, message: str
+) -> None:
+    assert corpus.annotations is not None
+    changed = corpus.annotations.copy()
+    changed.loc[5, column] = value
+    found = corpus_problems(Corpus(corpus.dataset, corpus.card, corpus.documents, changed))
+    assert any(message in problem for problem in found)
+
+
+def test_a_wrong_split_in_the_list_of_documents_is_found(corpus: Corpus) -> None:
+    assert corpus.documents is not None
+    changed = corpus.documents.assign(split="train")
+    found = corpus_problems(Corpus(corpus.dataset, corpus.card, changed, corpus.annotations))
+    assert len(found) == (corpus.documents["split"] != "train").sum()
+
+
+def test_an_erratum_is_a_further_row_of_the_adjudicator(corpus: Corpus) -> None:
+    assert corpus.annotations is not None
+    settled = corpus.annotations[corpus.annotations["annotator"] == "adjudicator"]
+    again = pd.concat([corpus.annotations, settled.tail(1)], ignore_index=True)
+    assert corpus_problems(Corpus(corpus.dataset, corpus.card, corpus.documents, again)) == []
 
 
 def test_a_changed_label_or_annotation_is_found(corpus: Corpus) -> None:

@@ -88,7 +88,7 @@ def corpus_problems(corpus: Corpus) -> list[str]:
     if corpus.documents is not None:
         problems += _document_problems(frame, corpus.documents)
     if corpus.annotations is not None:
-        problems += _annotation_problems(frame, corpus.annotations)
+        problems += _annotation_problems(frame, corpus.annotations, corpus.dataset.labels)
     return problems
 
 
@@ -131,9 +131,12 @@ def _document_problems(frame: pd.DataFrame, documents: pd.DataFrame) -> list[str
     dates = pd.to_datetime(documents["date"], format="%Y-%m-%d", errors="coerce")
     for name in documents.loc[dates.isna(), "document_id"]:
         problems.append(f"document {name!r}: its date is not of the form 2000-12-31")
+    for column in ("outlet", "title"):
+        for name in documents.loc[documents[column].str.strip() == "", "document_id"]:
+            problems.append(f"document {name!r} has no {column}")
     known = documents.drop_duplicates("document_id").set_index("document_id")
-    for column, other in ((DOMAIN, "conflict"), ("register", "register")):
-        if column not in frame.columns:
+    for column, other in ((DOMAIN, "conflict"), ("register", "register"), (SPLIT, "split")):
+        if column not in frame.columns or other not in documents.columns:
             continue
         told = frame.groupby(DOCUMENT_ID)[column].agg(lambda values: "|".join(sorted(set(values))))
         for name in sorted(used & listed):
@@ -145,18 +148,24 @@ def _document_problems(frame: pd.DataFrame, documents: pd.DataFrame) -> list[str
     return problems
 
 
-def _annotation_problems(frame: pd.DataFrame, annotations: pd.DataFrame) -> list[str]:
+def _annotation_problems(
+    frame: pd.DataFrame, annotations: pd.DataFrame, label_set: tuple[str, ...]
+) -> list[str]:
     problems = []
     known = set(frame[SENTENCE_ID])
     for name in sorted(set(annotations["sentence_id"]) - known):
         problems.append(f"annotations of {name!r}, which is no sentence")
-    doubled = annotations[annotations.duplicated(["sentence_id", ANNOTATOR])]
-    for name in doubled["sentence_id"]:
+    problems += _value_problems(annotations, label_set)
+    by_annotators = annotations[annotations[ANNOTATOR] != ADJUDICATOR]
+    for name in by_annotators[by_annotators.duplicated(["sentence_id", ANNOTATOR])]["sentence_id"]:
         problems.append(f"sentence {name!r} is labelled twice by one annotator")
-    settled = annotations[annotations[ANNOTATOR] == ADJUDICATOR].set_index("sentence_id")
-    given = annotations[annotations[ANNOTATOR] != ADJUDICATOR].groupby("sentence_id")
+    # An erratum adds a row of the adjudicator; the last one holds.
+    settled = annotations[annotations[ANNOTATOR] == ADJUDICATOR]
+    settled = settled.drop_duplicates("sentence_id", keep="last").set_index("sentence_id")
+    given = by_annotators.groupby("sentence_id")
     counts = given[ANNOTATOR].nunique()
     labels = given["label"].agg(lambda values: sorted(set(values)))
+    shared = given["secondary"].agg(lambda values: _shared_secondary(values, label_set))
     for name, label, secondary in zip(
         frame[SENTENCE_ID], frame[LABEL], frame[SECONDARY], strict=True
     ):
@@ -172,4 +181,25 @@ def _annotation_problems(frame: pd.DataFrame, annotations: pd.DataFrame) -> list
             problems.append(f"sentence {name!r}: the annotators differ and nobody settled it")
         elif labels[name] != [label]:
             problems.append(f"sentence {name!r} does not bear the label that all gave it")
+        elif shared[name] != secondary:
+            problems.append(f"sentence {name!r} does not bear the secondary labels that all gave")
     return problems
+
+
+def _value_problems(annotations: pd.DataFrame, labels: tuple[str, ...]) -> list[str]:
+    problems = []
+    for row in annotations.to_dict("records"):
+        where = f"annotation of {row['sentence_id']!r} by {row[ANNOTATOR]!r}"
+        if row["label"] not in labels:
+            problems.append(f"{where}: unknown label {row['label']!r}")
+        odd = [name for name in str(row["secondary"]).split("|") if name and name not in labels]
+        if odd:
+            problems.append(f"{where}: unknown secondary label(s) {', '.join(odd)}")
+        if row["needs_context"] not in ("yes", "no"):
+            problems.append(f"{where}: needs_context is {row['needs_context']!r}, not yes or no")
+    return problems
+
+
+def _shared_secondary(values: pd.Series[str], labels: tuple[str, ...]) -> str:
+    common = set.intersection(*(set(value.split("|")) for value in values))
+    return "|".join(label for label in labels if label in common)
