@@ -31,6 +31,15 @@ KEY_COLUMNS = (
 )
 
 
+def is_test_part(part: str) -> bool:
+    """Return whether a part is a test split's, by the rule of the lock: its name, in any case.
+
+    >>> is_test_part("Test_ood"), is_test_part("dev")
+    (True, False)
+    """
+    return part.strip().casefold().startswith("test")
+
+
 @dataclass(frozen=True)
 class PredictionsTable:
     """What a model said about every sentence it was asked about.
@@ -81,7 +90,7 @@ class PredictionsTable:
     def parts(self) -> tuple[str, ...]:
         """The parts in the table, development parts before test parts."""
         names = {str(name) for name in self.frame[PART].unique()}
-        return tuple(sorted(names, key=lambda name: (name.startswith("test"), name)))
+        return tuple(sorted(names, key=lambda name: (is_test_part(name), name)))
 
     @property
     def has_probabilities(self) -> bool:

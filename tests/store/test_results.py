@@ -90,6 +90,11 @@ def test_what_is_put_is_found(store: ResultsStore) -> None:
     assert store.find("b" * 16) is None
 
 
+def test_a_test_part_is_never_taken_for_development(store: ResultsStore) -> None:
+    put(store, record(scores={"Test": {"macro_f1": 0.9}, "dev": {"macro_f1": 0.5}}))
+    assert store.rows()[0].part == "dev"
+
+
 def test_a_record_is_replaced_whole(store: ResultsStore) -> None:
     put(store, record())
     put(store, record(run_name="again"))

@@ -17,7 +17,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sitrepbench.config.compose import CONFIG_NAME, compose_with, explained, hydra_session
+from sitrepbench.config.compose import (
+    CONFIG_NAME,
+    EXPERIMENTS,
+    compose_with,
+    explained,
+    hydra_session,
+)
 from sitrepbench.config.run_config import RunConfig, check_config
 from sitrepbench.errors import ConfigError, SitrepBenchError
 
@@ -112,7 +118,6 @@ def _choices(hydra: Hydra) -> Iterator[str]:
     import textwrap
 
     loader = hydra.config_loader
-    from sitrepbench.config.compose import EXPERIMENTS
     from sitrepbench.config.schema import GROUPS
 
     for group in (*GROUPS, EXPERIMENTS):

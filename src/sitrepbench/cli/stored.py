@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sitrepbench.errors import StoreError, did_you_mean
+from sitrepbench.predictions import is_test_part
 from sitrepbench.store.results import ResultsStore
 
 
@@ -63,7 +64,7 @@ def list_runs(results_dir: str, *, study: str | None, as_json: bool) -> int:
             Text(row.run_name),
             Text(row.dataset),
             Text(row.study),
-            Text(row.part, style="yellow" if row.part.startswith("test") else ""),
+            Text(row.part, style="yellow" if is_test_part(row.part) else ""),
             "" if score is None else f"{score:.3f}",
             row.created[5:16].replace("T", " "),
         )

@@ -20,8 +20,8 @@ from typing import Any
 from sklearn.pipeline import Pipeline
 
 import sitrepbench
-from sitrepbench.config.run_config import RunConfig
-from sitrepbench.config.targets import OWN_KEYS, TARGET, locate
+from sitrepbench.config.run_config import RunConfig, without_own_keys
+from sitrepbench.config.targets import TARGET, locate
 from sitrepbench.execution import reads_frame, unset_seeds
 from sitrepbench.protocols import Plan
 
@@ -57,7 +57,7 @@ _LIBRARIES = ("numpy", "scikit-learn", "scipy")
 def key_parts(config: RunConfig, plan: Plan, pipeline: Pipeline) -> dict[str, Any]:
     """Return the ingredients of a content key by name, as plain values."""
     model = pipeline.steps[-1][1]
-    deciding = {group: _stripped(config.tree[group]) for group in DECIDING}
+    deciding = {group: without_own_keys(config.tree[group]) for group in DECIDING}
     if reads_frame(model):
         deciding["features"] = None
     if isinstance(deciding["protocol"], dict):
@@ -101,12 +101,6 @@ def source_digest() -> str:
             digest.update(str(file.relative_to(package)).encode() + b"\0")
             digest.update(file.read_bytes() + b"\0")
     return digest.hexdigest()
-
-
-def _stripped(node: Any) -> Any:
-    if isinstance(node, Mapping):
-        return {k: _stripped(v) for k, v in node.items() if k not in OWN_KEYS}
-    return node
 
 
 def _targets(node: Any) -> Iterator[str]:

@@ -127,7 +127,7 @@ def build(node: Mapping[str, Any], *, path: str) -> Any:
     """Return what a config node's ``_target_`` makes of its arguments; None where it is null."""
     if node.get(TARGET) is None:
         return None
-    arguments = _without_own_keys(node)
+    arguments = without_own_keys(node)
     try:
         made = instantiate(_fit_types(arguments), _convert_="all")
     except HydraException as error:
@@ -140,11 +140,12 @@ def build(node: Mapping[str, Any], *, path: str) -> Any:
     return made
 
 
-def _without_own_keys(node: Any) -> Any:
+def without_own_keys(node: Any) -> Any:
+    """Return a config node without the keys that are for this program, at every depth."""
     if isinstance(node, Mapping):
-        return {key: _without_own_keys(value) for key, value in node.items() if key not in OWN_KEYS}
+        return {key: without_own_keys(value) for key, value in node.items() if key not in OWN_KEYS}
     if isinstance(node, list):
-        return [_without_own_keys(value) for value in node]
+        return [without_own_keys(value) for value in node]
     return node
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sitrepbench.predictions import is_test_part
 from sitrepbench.store.record import RunRecord
 
 #: Rows shown of a long list.
@@ -23,7 +24,7 @@ def ranked(records: Sequence[RunRecord]) -> list[tuple[RunRecord, str]]:
     """
     rows = []
     for record in records:
-        part = min(record.scores, key=lambda name: (name.startswith("test"), name))
+        part = min(record.scores, key=lambda name: (is_test_part(name), name))
         rows.append((record, part))
     return sorted(rows, key=lambda row: _rank(row[0].scores[row[1]]["macro_f1"]))
 

@@ -16,6 +16,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from sitrepbench.errors import StoreError
+from sitrepbench.predictions import is_test_part
 from sitrepbench.store.record import RunRecord, read_record
 
 _VERSION = 2
@@ -41,7 +42,7 @@ class IndexRow:
     def part(self) -> str:
         """The part that lists show: the development part, or a test part if there is no other."""
         parts: dict[str, dict[str, float]] = json.loads(self.scores)
-        return min(parts, key=lambda name: (name.startswith("test"), name))
+        return min(parts, key=lambda name: (is_test_part(name), name))
 
     def score(self, metric: str = "macro_f1") -> float | None:
         """Return a metric of `part`; None if there is none."""

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from sitrepbench.metrics.summary import Summary
+from sitrepbench.predictions import is_test_part
 from sitrepbench.store.record import RunRecord
 from sitrepbench.tracking.processes import this_host, this_process
 
@@ -79,7 +80,7 @@ def run_metrics(record: RunRecord, summaries: Mapping[str, Summary]) -> dict[str
 
 def development_part(summaries: Mapping[str, Any]) -> str | None:
     """Return the part whose metrics bear no prefix: the first that is no test split."""
-    parts = [part for part in summaries if not part.startswith("test")]
+    parts = [part for part in summaries if not is_test_part(part)]
     known = {"cv": 0, "dev": 1, "all": 2}
     return min(parts, key=lambda part: (known.get(part, 3), part), default=None)
 
