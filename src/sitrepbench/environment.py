@@ -8,7 +8,8 @@ import resource
 import socket
 import subprocess
 import sys
-from functools import lru_cache
+from contextlib import suppress
+from functools import cache, lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from sitrepbench import __version__
 
 #: The libraries whose versions are recorded with every run.
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "hydra-core", "mlflow")
+_PEAK_RESET = Path("/proc/self/clear_refs")
+_STATUS = Path("/proc/self/status")
 
 
 def describe_environment() -> dict[str, Any]:
@@ -33,7 +36,7 @@ def describe_environment() -> dict[str, Any]:
     return {
         "sitrepbench": __version__,
         "python": platform.python_version(),
-        "platform": platform.platform(),
+        "platform": _platform(),
         "libraries": {name: _version(name) for name in LIBRARIES},
         "thread_pools": pools,
         "cpu": cpu_model(),
@@ -46,10 +49,30 @@ def describe_environment() -> dict[str, Any]:
     }
 
 
+def reset_peak_memory() -> None:
+    """Let `peak_memory_mb` count from now on, where the system can do that: on Linux."""
+    with suppress(OSError):
+        _PEAK_RESET.write_text("5")  # proc(5): resets the peak resident set
+
+
 def peak_memory_mb() -> float:
-    """Return the highest resident set of this process so far, MiB."""
+    """Return the highest resident set of this process since `reset_peak_memory`, MiB.
+
+    It starts at what the process held then: its libraries, data and kept features. Where the
+    system cannot count anew, it is the highest of the process's whole life.
+    """
+    with suppress(OSError):
+        for line in _STATUS.read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name == "VmHWM":
+                return int(value.split()[0]) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+@lru_cache(maxsize=1)
+def _platform() -> str:
+    return platform.platform()
 
 
 @lru_cache(maxsize=1)
@@ -87,6 +110,7 @@ def git_state() -> dict[str, Any]:
     return {"commit": git("rev-parse", "HEAD"), "dirty": bool(changes)}
 
 
+@cache
 def _version(distribution: str) -> str | None:
     try:
         return metadata.version(distribution)

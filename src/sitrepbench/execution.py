@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,23 +29,51 @@ from sitrepbench.data.dataset import (
     TEXT,
     Dataset,
 )
-from sitrepbench.environment import peak_memory_mb
+from sitrepbench.environment import peak_memory_mb, reset_peak_memory
 from sitrepbench.errors import ModelError
+from sitrepbench.models.answers import Answers, predict
 from sitrepbench.predictions import FOLD, KEY_COLUMNS, PART, PREDICTED, REPEAT, PredictionsTable
 from sitrepbench.protocols.cells import Cell, Plan
+from sitrepbench.reuse.memory import FittedFeatures
+from sitrepbench.reuse.transformed import (
+    CellName,
+    Matrix,
+    Transformed,
+    handed_out,
+    wants_to_write,
+    writeable_copy,
+)
 from sitrepbench.seeding import seed_for
 
 FEATURES_STEP = "features"
 MODEL_STEP = "model"
 #: Solvers of logistic regression that shuffle nothing (scikit-learn's user guide, 1.1.11.3).
 DETERMINISTIC_SOLVERS = ("lbfgs", "newton-cg", "newton-cholesky")
-#: How far the probabilities of a row may be from summing to one.
-SUM_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
 class CellTiming:
-    """What one cell cost: wall time in seconds, counts of rows."""
+    """What one cell cost: wall time in seconds, counts of rows.
+
+    Times are those of a run by itself. Where fitted features were taken over from another run,
+    ``fit_seconds`` and ``predict_seconds`` count what they cost when they were made; so the sum
+    over runs that share features is more than the time that passed.
+
+    Parameters
+    ----------
+    part, repeat, fold
+        The cell.
+    n_train, n_test : int
+        Rows.
+    fit_seconds : float
+        Fitting the features and the model.
+    predict_seconds : float
+        Transforming the test rows and predicting them.
+    features_seconds : float
+        The part of ``fit_seconds`` that went into the features.
+    reused : bool
+        Whether the features were taken over, from memory or from the disk.
+    """
 
     part: str
     repeat: int
@@ -52,6 +82,17 @@ class CellTiming:
     n_test: int
     fit_seconds: float
     predict_seconds: float
+    features_seconds: float
+    reused: bool
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What one cell gives: its prediction rows, what it cost, and the warnings that were heard."""
+
+    rows: pd.DataFrame
+    timing: CellTiming
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -65,7 +106,9 @@ class RunResult:
     timings : DataFrame
         One row per cell, columns as the fields of `CellTiming`.
     peak_memory_mb : float
-        The highest resident set of the process by the end of the run, MiB.
+        The highest resident set of the process while the run was computed, MiB, with what the
+        process held before: libraries, data, features kept from other runs. Where the system
+        cannot count anew (other than Linux), the highest since the process began.
     notes : tuple of str
         Warnings of the libraries, each once with its count.
     """
@@ -129,6 +172,9 @@ def execute(
     *,
     seed: int = 0,
     on_cell: Callable[[int, int], None] | None = None,
+    fitted: FittedFeatures | None = None,
+    features_key: str = "",
+    dear: bool = False,
 ) -> RunResult:
     """Fit and predict every cell of a plan.
 
@@ -142,6 +188,13 @@ def execute(
         Seeds what in the pipeline draws random numbers, per cell; splits do not depend on it.
     on_cell : callable or None
         Told after each cell how many are done, of how many.
+    fitted : FittedFeatures or None
+        Where features are looked for, and kept for the next run. The predictions are the same,
+        byte for byte, with it and without.
+    features_key : str
+        As `sitrepbench.reuse.keys.features_key` gives it; where it is empty, nothing is reused.
+    dear : bool
+        Whether the features are worth the disk.
 
     Raises
     ------
@@ -155,64 +208,177 @@ def execute(
             "needs no fitting (model=keyword_rules, or model=majority model.label=background), "
             "or a protocol that trains."
         )
-    blocks: list[pd.DataFrame] = []
-    timings: list[CellTiming] = []
-    caught: Counter[str] = Counter()
+    reset_peak_memory()
+    results: list[CellResult] = []
     for done, cell in enumerate(plan.cells, start=1):
-        with warnings.catch_warnings(record=True) as heard:
-            warnings.simplefilter("always")
-            rows, timing = fit_cell(plan, cell, pipeline=pipeline, seed=seed)
-        caught.update(f"{w.category.__name__}: {str(w.message).splitlines()[0]}" for w in heard)
-        blocks.append(rows)
-        timings.append(timing)
+        results.append(
+            fit_cell(
+                plan,
+                cell,
+                pipeline=pipeline,
+                seed=seed,
+                fitted=fitted,
+                features_key=features_key,
+                dear=dear,
+            )
+        )
         if on_cell is not None:
             on_cell(done, len(plan.cells))
+    caught = Counter(note for result in results for note in result.notes)
     notes = tuple(f"{text} ({count} times)" for text, count in caught.items())
+    rows = pd.concat([result.rows for result in results], ignore_index=True)
     return RunResult(
-        PredictionsTable(pd.concat(blocks, ignore_index=True), plan.training.labels),
-        pd.DataFrame([asdict(timing) for timing in timings]),
+        PredictionsTable(rows, plan.training.labels),
+        pd.DataFrame([asdict(result.timing) for result in results]),
         peak_memory_mb(),
         notes,
     )
 
 
 def fit_cell(
-    plan: Plan, cell: Cell, *, pipeline: Pipeline, seed: int
-) -> tuple[pd.DataFrame, CellTiming]:
-    """Fit a clone of ``pipeline`` on one cell and return its prediction rows and timing."""
-    fitted = clone(pipeline)
-    fitted.set_params(
-        **{
-            name: seed_for("model", parameter=name, seed=seed, repeat=cell.repeat, fold=cell.fold)
-            for name in unset_seeds(fitted)
-        }
-    )
+    plan: Plan,
+    cell: Cell,
+    *,
+    pipeline: Pipeline,
+    seed: int,
+    fitted: FittedFeatures | None = None,
+    features_key: str = "",
+    dear: bool = False,
+) -> CellResult:
+    """Fit a clone of ``pipeline`` on one cell and predict its test rows; see `execute`."""
+    fresh, seeds = _seeded(pipeline, cell, seed)
+    unfitted = fresh.steps[-1][1]
     where = f"{cell.part}, repeat {cell.repeat}, fold {cell.fold}"
-    test = _inputs(plan.scored, cell.test)
-    try:
-        started = time.perf_counter()
+    found: Transformed | None = None
+    notes: list[str] = []
+    shared = fitted if features_key and plan.fits and len(fresh.steps) > 1 else None
+    name = CellName(features_key, cell.part, cell.repeat, cell.fold, seeds)
+    if shared is not None:
+        found = shared.find(name, dear=dear)
+    with _blaming("features", where):
+        features = found or _transform(plan, cell, fresh)
+    notes += features.notes
+    if shared is not None and found is None:
+        notes += shared.keep(name, features, dear=dear)
+    with _blaming(type(unfitted).__name__, where), _listening() as heard:
+        labels = plan.training.frame[LABEL].to_numpy(dtype=object)[cell.train]
+        model, fit_seconds = unfitted, 0.0
         if plan.fits:
-            train = plan.training.frame[LABEL].to_numpy(dtype=object)[cell.train]
-            fitted.fit(_inputs(plan.training, cell.train), train)
-        fit_done = time.perf_counter()
-        predicted, probabilities = _predict(fitted, test, plan.training.labels)
-        predict_done = time.perf_counter()
-    except ModelError as error:
-        raise ModelError(f"{where}: {error}") from error
-    except Exception as error:  # a model is anybody's code
-        name = type(pipeline.steps[-1][1]).__name__
-        raise ModelError(f"{name} failed ({where}): {type(error).__name__}: {error}") from error
-    rows = _rows(plan, cell, predicted, probabilities)
+            model, fit_seconds = _fit(unfitted, features.train, labels, heard)
+        answer = partial(predict, n_rows=len(cell.test), labels=plan.training.labels)
+        answers, predict_seconds = _answer(answer, model, features.test, heard)
     timing = CellTiming(
         cell.part,
         cell.repeat,
         cell.fold,
         len(cell.train),
         len(cell.test),
-        fit_done - started,
-        predict_done - fit_done,
+        features.fit_seconds + fit_seconds,
+        features.transform_seconds + predict_seconds,
+        features.fit_seconds,
+        found is not None,
     )
-    return rows, timing
+    return CellResult(_rows(plan, cell, *answers), timing, (*notes, *_texts(heard)))
+
+
+def _seeded(
+    pipeline: Pipeline, cell: Cell, seed: int
+) -> tuple[Pipeline, tuple[tuple[str, int], ...]]:
+    """Return an unfitted clone that is seeded for one cell, and the seeds of its features step."""
+    fresh = clone(pipeline)
+    seeds = {
+        name: seed_for("model", parameter=name, seed=seed, repeat=cell.repeat, fold=cell.fold)
+        for name in unset_seeds(fresh)
+    }
+    fresh.set_params(**seeds)
+    model = f"{fresh.steps[-1][0]}__"
+    return fresh, tuple(item for item in seeds.items() if not item[0].startswith(model))
+
+
+@contextmanager
+def _blaming(name: str, where: str) -> Iterator[None]:
+    """Turn whatever goes wrong into an error that says what failed, and on which cell."""
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(f"{where}: {error}") from error
+    except Exception as error:  # a model is anybody's code
+        raise ModelError(f"{name} failed ({where}): {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def _listening() -> Iterator[list[warnings.WarningMessage]]:
+    """Gather warnings instead of showing them."""
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        yield heard
+
+
+def _texts(heard: list[warnings.WarningMessage]) -> tuple[str, ...]:
+    lines = ((item.category.__name__, str(item.message).splitlines()) for item in heard)
+    return tuple(f"{name}: {said[0] if said else ''}" for name, said in lines)
+
+
+def _transform(plan: Plan, cell: Cell, fresh: Pipeline) -> Transformed:
+    """Fit the features step on the training rows, and apply it to both sides of a cell."""
+    train = _inputs(plan.training, cell.train) if plan.fits else None
+    test = _inputs(plan.scored, cell.test)
+    if len(fresh.steps) < 2:
+        return Transformed(train, test, 0.0, 0.0)
+    features = fresh[:-1]
+    with _listening() as heard:
+        started = time.perf_counter()
+        if train is not None:
+            labels = plan.training.frame[LABEL].to_numpy(dtype=object)[cell.train]
+            train = features.fit_transform(train, labels)
+        fit_done = time.perf_counter()
+        for _, step in features.steps:
+            # Not the pipeline's own: it refuses steps that have learned nothing.
+            test = test if step in (None, "passthrough") else step.transform(test)
+        done = time.perf_counter()
+    return Transformed(train, test, fit_done - started, done - fit_done, _texts(heard))
+
+
+def _fit(
+    unfitted: Any, train: Matrix, labels: Any, heard: list[warnings.WarningMessage]
+) -> tuple[Any, float]:
+    """Return a fitted clone and the seconds that it took.
+
+    A model that must write into its input gets a copy of what is kept for others.
+    """
+    model, given = clone(unfitted), handed_out(train)
+    started = time.perf_counter()
+    try:
+        model.fit(given, labels)
+    except Exception as error:
+        if not wants_to_write(error, train):
+            raise
+        heard.clear()
+        model, given = clone(unfitted), writeable_copy(train)
+        started = time.perf_counter()
+        model.fit(given, labels)
+    return model, time.perf_counter() - started
+
+
+def _answer(
+    answer: Callable[[Any, Matrix], Answers],
+    model: Any,
+    test: Matrix,
+    heard: list[warnings.WarningMessage],
+) -> tuple[Answers, float]:
+    """Return predicted labels and probabilities, and the seconds that they took."""
+    given, before = handed_out(test), len(heard)
+    started = time.perf_counter()
+    try:
+        answers = answer(model, given)
+    except Exception as error:
+        if not wants_to_write(error, test):
+            raise
+        del heard[before:]
+        given = writeable_copy(test)
+        started = time.perf_counter()
+        answers = answer(model, given)
+    return answers, time.perf_counter() - started
 
 
 def _inputs(dataset: Dataset, rows: npt.NDArray[np.int64]) -> pd.DataFrame:
@@ -221,59 +387,21 @@ def _inputs(dataset: Dataset, rows: npt.NDArray[np.int64]) -> pd.DataFrame:
     return dataset.frame.drop(columns=hidden).iloc[rows].reset_index(drop=True)
 
 
-def _predict(
-    fitted: Pipeline, inputs: pd.DataFrame, labels: tuple[str, ...]
-) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.float64]]:
-    transformed = fitted[:-1].transform(inputs) if len(fitted.steps) > 1 else inputs
-    model = fitted.steps[-1][1]
-    predicted = np.asarray(model.predict(transformed), dtype=object)
-    if predicted.shape != (len(inputs),):
-        raise ModelError(
-            f"predict gave an array of shape {predicted.shape} for {len(inputs)} sentences; "
-            "one label per sentence is expected"
-        )
-    unknown = sorted({str(value) for value in predicted} - set(labels))
-    if unknown:
-        raise ModelError(
-            f"predicted label(s) that the dataset does not have: {', '.join(unknown[:5])}; "
-            f"its labels are {', '.join(labels)}"
-        )
-    probabilities = np.full((len(inputs), len(labels)), np.nan)
-    if hasattr(model, "predict_proba"):
-        given = np.asarray(model.predict_proba(transformed), dtype=np.float64)
-        _check_probabilities(given, len(inputs), len(model.classes_))
-        probabilities[:] = 0.0
-        probabilities[:, [labels.index(str(name)) for name in model.classes_]] = given
-    return predicted, probabilities
-
-
-def _check_probabilities(given: npt.NDArray[np.float64], n_rows: int, n_classes: int) -> None:
-    if given.shape != (n_rows, n_classes):
-        raise ModelError(f"predict_proba gave shape {given.shape}, expected {(n_rows, n_classes)}")
-    broken = ~np.isfinite(given).all(axis=1)
-    if broken.any():
-        raise ModelError(
-            f"predict_proba gave NaN or infinite values for {int(broken.sum())} of {n_rows} "
-            "sentences"
-        )
-    off = np.abs(given.sum(axis=1) - 1.0)
-    if len(off) and (off.max() > SUM_TOLERANCE or given.min() < -SUM_TOLERANCE):
-        raise ModelError(
-            f"predict_proba gave rows that are no probabilities: sums are off by up to "
-            f"{off.max():.3g}, the smallest value is {given.min():.3g}"
-        )
-
-
 def _rows(
     plan: Plan,
     cell: Cell,
     predicted: npt.NDArray[np.object_],
     probabilities: npt.NDArray[np.float64],
 ) -> pd.DataFrame:
-    taken = [SENTENCE_ID, DOCUMENT_ID, DOMAIN, LABEL, SECONDARY]
-    rows = plan.scored.frame[taken].iloc[cell.test].reset_index(drop=True)
-    rows[PART], rows[REPEAT], rows[FOLD] = cell.part, cell.repeat, cell.fold
-    rows[PREDICTED] = predicted.astype(str)
-    rows = rows[list(KEY_COLUMNS)]
-    columns = [f"p_{label}" for label in plan.training.labels]
-    return pd.concat([rows, pd.DataFrame(probabilities, columns=columns)], axis=1)
+    # Column by column: a sweep comes here thousands of times, and pandas copies tables slowly.
+    scored = plan.scored.frame
+    taken = (SENTENCE_ID, DOCUMENT_ID, DOMAIN, LABEL, SECONDARY)
+    columns: dict[str, Any] = {name: scored[name].array.take(cell.test) for name in taken}
+    columns[PART] = pd.Series([cell.part], dtype="str").array.repeat(len(cell.test))
+    columns[REPEAT] = np.full(len(cell.test), cell.repeat, dtype=np.int64)
+    columns[FOLD] = np.full(len(cell.test), cell.fold, dtype=np.int64)
+    columns[PREDICTED] = pd.Series(predicted.astype(str), dtype="str").array
+    ordered = {name: columns[name] for name in KEY_COLUMNS}
+    for index, label in enumerate(plan.training.labels):
+        ordered[f"p_{label}"] = probabilities[:, index]
+    return pd.DataFrame(ordered)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from sitrepbench.errors import DataError
+from sitrepbench.parts import is_test_part as is_test_part
 
 PART = "part"
 REPEAT = "repeat"
@@ -29,15 +30,6 @@ KEY_COLUMNS = (
     "secondary",
     PREDICTED,
 )
-
-
-def is_test_part(part: str) -> bool:
-    """Return whether a part is a test split's, by the rule of the lock: its name, in any case.
-
-    >>> is_test_part("Test_ood"), is_test_part("dev")
-    (True, False)
-    """
-    return part.strip().casefold().startswith("test")
 
 
 @dataclass(frozen=True)
@@ -70,7 +62,7 @@ class PredictionsTable:
         if missing:
             raise DataError(f"predictions lack the column(s) {', '.join(missing)}")
         for column in ("label", PREDICTED):
-            unknown = sorted(set(self.frame[column]) - set(self.labels))
+            unknown = sorted({str(name) for name in self.frame[column].unique()} - {*self.labels})
             if unknown:
                 raise DataError(f"predictions hold unknown {column}(s): {', '.join(unknown)}")
         doubled = self.frame.duplicated([PART, REPEAT, "sentence_id"])
@@ -99,6 +91,8 @@ class PredictionsTable:
 
     def part(self, name: str) -> PredictionsTable:
         """Return the rows of one part."""
+        if self.parts == (name,):
+            return self
         rows = self.frame[self.frame[PART] == name].reset_index(drop=True)
         return PredictionsTable(rows, self.labels)
 

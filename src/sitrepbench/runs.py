@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -23,9 +24,11 @@ from sitrepbench.execution import build_pipeline, execute, reads_frame
 from sitrepbench.metrics.summary import Summary, summarise
 from sitrepbench.predictions import PredictionsTable
 from sitrepbench.protocols import Plan, check_plan
+from sitrepbench.reuse.keys import features_key, is_dear
+from sitrepbench.reuse.memory import FittedFeatures
 from sitrepbench.store.looks import Look, LookLedger, now, who
 from sitrepbench.store.record import RunRecord
-from sitrepbench.store.results import ResultsStore
+from sitrepbench.store.results import ClaimedError, ResultsStore
 
 ADHOC = "adhoc"
 RUN_NAME_LENGTH = 18
@@ -56,6 +59,9 @@ class PreparedRun:
         Why it may; empty where it reads none.
     notes : tuple of str
         What a reader of the run should know.
+    shares : str
+        The same for runs that fit the same features on the same cells; empty where a model reads
+        the sentences itself.
     """
 
     config: RunConfig
@@ -66,10 +72,42 @@ class PreparedRun:
     locked: tuple[str, ...]
     reason: str
     notes: tuple[str, ...]
+    shares: str = ""
 
 
-def prepare(config: RunConfig) -> PreparedRun:
+@dataclass(frozen=True)
+class Obtained:
+    """A run's record, and how it was come by.
+
+    Parameters
+    ----------
+    record : RunRecord
+        As the store has it, under the names of today.
+    cached : bool
+        Whether it was taken from the store.
+    summaries : dict or None
+        The summary of every part where they were computed now.
+    """
+
+    record: RunRecord
+    cached: bool
+    summaries: dict[str, Summary] | None = None
+
+
+class BusyError(StoreError):
+    """A run that another process computes at this moment."""
+
+
+def prepare(config: RunConfig, *, reason: str | None = None) -> PreparedRun:
     """Load the data, make the cells and compute the content key of a checked configuration.
+
+    Parameters
+    ----------
+    config : RunConfig
+        As `check_config` returns it.
+    reason : str or None
+        Why the run may read a test split, where that was settled before, as for the worker of a
+        sweep; empty where it may not. None settles it here.
 
     Raises
     ------
@@ -88,13 +126,13 @@ def prepare(config: RunConfig) -> PreparedRun:
             f"{type(model).__name__} needs features; choose some, such as features=word_char"
         )
     pipeline = build_pipeline(features, model)
-    dataset = _load(json.dumps(config.tree["dataset"], sort_keys=True))
-    protocol = config.build("protocol")
-    if protocol is None:
-        raise ConfigError("protocol._target_ is null; a run needs a protocol")
-    plan = protocol.plan(dataset)
-    reason = config.unlock_reason or final_test_reason(config)
-    locked = check_plan(plan, unlock_reason=reason)
+    if reason is None:
+        reason = config.unlock_reason or final_test_reason(config) or ""
+    plan, locked = _planned(
+        json.dumps(config.tree["dataset"], sort_keys=True),
+        json.dumps(config.tree["protocol"], sort_keys=True),
+        bool(reason.strip()),
+    )
     parts = key_parts(config, plan, pipeline)
     notes = list(plan.training.notes)
     if plan.scored is not plan.training:
@@ -111,9 +149,26 @@ def prepare(config: RunConfig) -> PreparedRun:
         parts,
         content_key(parts),
         locked,
-        (reason or "") if locked else "",
+        reason if locked else "",
         tuple(notes),
+        features_key(parts, plan, pipeline),
     )
+
+
+def forget_data() -> None:
+    """Load data anew from now on; a process keeps what it has loaded."""
+    _load.cache_clear()
+    _planned.cache_clear()
+
+
+@lru_cache(maxsize=8)
+def _planned(dataset: str, protocol: str, unlocked: bool) -> tuple[Plan, tuple[str, ...]]:
+    """Make and check the cells once per process and configuration, with the locked splits read."""
+    made = build(json.loads(protocol), path="protocol")
+    if made is None:
+        raise ConfigError("protocol._target_ is null; a run needs a protocol")
+    plan: Plan = made.plan(_load(dataset))
+    return plan, check_plan(plan, unlock_reason="given" if unlocked else None)
 
 
 @lru_cache(maxsize=4)
@@ -130,8 +185,10 @@ def obtain(
     store: ResultsStore,
     *,
     on_cell: Callable[[int, int], None] | None = None,
-) -> tuple[RunRecord, bool]:
-    """Return the run's record, and whether it was taken from the store.
+    fitted: FittedFeatures | None = None,
+    wait: bool = True,
+) -> Obtained:
+    """Return the run's record, from the store or computed and stored.
 
     Parameters
     ----------
@@ -141,30 +198,47 @@ def obtain(
         Where finished runs lie.
     on_cell : callable or None
         Told after each cell how many are done, of how many.
+    fitted : FittedFeatures or None
+        Features that earlier runs of this process fitted.
+    wait : bool
+        Whether to wait for another process that computes the run.
 
     Raises
     ------
+    BusyError
+        When another process computes the run and ``wait`` is false.
     StoreError
         With ``resume=cached_only`` and a run that is not there.
     ModelError
         When the pipeline fails.
     """
     resume = prepared.config.resume
-    with store.claim(prepared.key):
+    with _claim(prepared.key, store, wait=wait):
         if resume is not Resume.never:
             found = store.find(prepared.key)
             if found is not None:
-                _record_looks(prepared, store)
-                return _named_as_asked(found, prepared), True
+                record_looks(prepared, store)
+                return Obtained(named_as_asked(found, prepared), cached=True)
         if resume is Resume.cached_only:
             raise StoreError(
                 f"run {prepared.key} is not in {store.folder}, and resume=cached_only computes "
                 "nothing; use resume=missing"
             )
-        return _compute(prepared, store, on_cell), False
+        return _compute(prepared, store, on_cell, fitted)
 
 
-def _named_as_asked(record: RunRecord, prepared: PreparedRun) -> RunRecord:
+@contextlib.contextmanager
+def _claim(key: str, store: ResultsStore, *, wait: bool) -> Iterator[None]:
+    """Hold the claim on a run; what goes wrong while it is held is not about the claim."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(store.claim(key, timeout=-1 if wait else 0))
+        except ClaimedError as error:
+            raise BusyError(str(error)) from error
+        yield
+
+
+def named_as_asked(record: RunRecord, prepared: PreparedRun) -> RunRecord:
     """Return a stored record under the names of today: names are labels, the key is identity."""
     config = prepared.config
     return replace(
@@ -180,14 +254,23 @@ def _compute(
     prepared: PreparedRun,
     store: ResultsStore,
     on_cell: Callable[[int, int], None] | None,
-) -> RunRecord:
-    looks = _record_looks(prepared, store)
+    fitted: FittedFeatures | None,
+) -> Obtained:
+    looks = record_looks(prepared, store)
     started = time.perf_counter()
     executor = prepared.config.build("executor")
     # The environment is described where the run is computed: with its thread limits.
     result, environment = executor.call(
         lambda: (
-            execute(prepared.plan, prepared.pipeline, seed=prepared.config.seed, on_cell=on_cell),
+            execute(
+                prepared.plan,
+                prepared.pipeline,
+                seed=prepared.config.seed,
+                on_cell=on_cell,
+                fitted=fitted,
+                features_key=prepared.shares,
+                dear=is_dear(prepared.config.tree["features"]),
+            ),
             describe_environment(),
         )
     )
@@ -220,7 +303,8 @@ def _compute(
         scores={part: headline(summary) for part, summary in summaries.items()},
         predictions_digest=result.predictions.digest(),
     )
-    return store.put(record, predictions=result.predictions, cells=result.timings)
+    stored = store.put(record, predictions=result.predictions, cells=result.timings)
+    return Obtained(stored, cached=False, summaries=summaries)
 
 
 def summarise_parts(predictions: PredictionsTable) -> dict[str, Summary]:
@@ -255,7 +339,7 @@ def run_name(config: RunConfig, pipeline: Pipeline) -> str:
     return name[:RUN_NAME_LENGTH]
 
 
-def _record_looks(prepared: PreparedRun, store: ResultsStore) -> list[Look]:
+def record_looks(prepared: PreparedRun, store: ResultsStore) -> list[Look]:
     """Write the run's looks down before the split is read, and return them.
 
     The same person showing the same run again for the same reason is no new look.

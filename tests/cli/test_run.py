@@ -14,7 +14,7 @@ import pytest
 
 from sitrepbench.cli import main
 from sitrepbench.labels import LABELS
-from sitrepbench.runs import _load
+from sitrepbench.runs import forget_data
 
 EXIT = {"config": 3, "data": 4, "protocol": 5, "locked": 6, "model": 7, "store": 8}
 
@@ -40,7 +40,7 @@ def run(
     """Run the command line in this process, untracked, and give exit code, output and errors."""
 
     def call(*arguments: str) -> tuple[int, str, str]:
-        _load.cache_clear()
+        forget_data()
         given = list(arguments)
         if given[0] == "run":
             given += [f"results_dir={tmp_path / 'results'}", "tracking=none"]
@@ -172,19 +172,21 @@ def test_a_sweep_ranks_what_is_done_and_tells_what_failed(run) -> None:
     assert code == 1
     assert "2 of 4 runs done" in out
     assert out.index("macro-F1") < out.index("cnb word")
-    assert err.count("failed: sitrepbench run") == 2
+    assert err.count("\n    sitrepbench run model=") == 2
+    assert "2 failed" in out
+    assert "resume=failed" in out
     assert "needs features" in err
     assert "Traceback" not in err
 
 
 def test_a_userss_folder_of_configs_is_used(run, tmp_path: Path) -> None:
     (tmp_path / "own" / "model").mkdir(parents=True)
-    (tmp_path / "own" / "model" / "ridge.yaml").write_text(
+    (tmp_path / "own" / "model" / "mine.yaml").write_text(
         "_target_: sklearn.linear_model.RidgeClassifier\n", encoding="utf-8"
     )
-    code, out, _ = run("run", "--config-dir", str(tmp_path / "own"), "model=ridge", "features=word")
+    code, out, _ = run("run", "--config-dir", str(tmp_path / "own"), "model=mine", "features=word")
     assert code == 0
-    assert "ridge on word" in out
+    assert "mine on word" in out
 
 
 def test_cross_dataset_trains_on_one_and_scores_another(run, table: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sitrepbench.cli import main
-from sitrepbench.runs import _load
+from sitrepbench.runs import forget_data
 
 TRACKING = 9
 
@@ -24,7 +24,7 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tup
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def call(*arguments: str) -> tuple[int, str, str]:
-        _load.cache_clear()
+        forget_data()
         given = ["run", f"dataset.path={file}", f"results_dir={tmp_path / 'results'}",
                  "protocol.n_folds=3", *arguments]  # fmt: skip
         code = main(given)

@@ -44,7 +44,7 @@ def test_every_choice_explains_itself(group: str, name: str) -> None:
     ("override", "message"),
     [
         ("modle=svm", "modle=svm: unknown key 'modle'. Did you mean model=svm?"),
-        ("model=svm", "model=svm: no such choice. Did you mean 'linear_svm'?"),
+        ("model=liner_svm", "model=liner_svm: no such choice. Did you mean 'linear_svm'?"),
         ("model.c=2", "model.c=2: unknown key 'model.c'. Did you mean model.C=2?"),
         ("+model.c=2", "model.c: LinearSVC takes no argument 'c'. Did you mean 'C'?"),
         ("+model.CC=2", "model.CC: LinearSVC takes no argument 'CC'."),
@@ -60,12 +60,26 @@ def test_every_choice_explains_itself(group: str, name: str) -> None:
         ("dataset.label_map.killed=denial", "with a plus: +dataset.label_map.killed=denial"),
         ("features.min_df=[1]", "features.min_df"),
         ("nonsense", "nonsense"),
+        ("model=3", "model=3: model takes the name of one of its choices"),
     ],
 )
 def test_a_mistake_is_told_with_the_nearest_legal_name(override: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         config(override)
     assert message in str(caught.value)
+
+
+def test_a_study_is_chosen_with_a_plus_as_well() -> None:
+    for given in ("+experiments=seeds", "experiments=seeds"):
+        made = check_config(compose([given]))
+        assert (made.study, made.overrides) == ("seeds", ("experiments=seeds",))
+
+
+def test_overrides_are_kept_as_they_were_given() -> None:
+    made = config("+model.random_state=${seed}", "+model.tol=${.C}", "seed=4")
+    assert made.tree["model"]["random_state"] == 4
+    assert made.tree["model"]["tol"] == made.tree["model"]["C"]
+    assert made.overrides[1:3] == ("+model.random_state=${seed}", "+model.tol=${.C}")
 
 
 def test_a_required_value_is_asked_for() -> None:

@@ -12,7 +12,7 @@ from sitrepbench.config.compose import compose
 from sitrepbench.config.key import DECIDING, LEFT_OUT
 from sitrepbench.config.run_config import check_config
 from sitrepbench.config.schema import RunSchema
-from sitrepbench.runs import _load, prepare
+from sitrepbench.runs import forget_data, prepare
 
 ROWS = [
     (f"d{document}", f"sentence {document} {position} {label}", label)
@@ -33,7 +33,7 @@ def table(tmp_path: Path) -> Path:
 def _write(file: Path, rows: list[tuple[str, str, str]]) -> None:
     lines = ["doc_id,text,label", *(",".join(row) for row in rows)]
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    _load.cache_clear()
+    forget_data()
 
 
 def key(file: Path, *overrides: str, config_dirs: tuple[Path, ...] = ()) -> str:
@@ -128,16 +128,45 @@ def test_the_programs_own_sources_and_versions_count(
     table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = key(table)
-    monkeypatch.setattr(key_module, "source_digest", lambda: "changed")
+    monkeypatch.setattr(key_module, "source_digests", lambda: {"execution.py": "changed"})
     assert key(table) != before
     monkeypatch.undo()
-    real = key_module.metadata.version
+    real = key_module._version
     monkeypatch.setattr(
-        key_module.metadata,
-        "version",
-        lambda name: "0.0.1" if name == "scikit-learn" else real(name),
+        key_module, "_version", lambda name: "0.0.1" if name == "scikit-learn" else real(name)
     )
     assert key(table) != before
+
+
+def test_keys_can_be_told_apart_file_by_file(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import hashlib
+    import sys
+
+    (tmp_path / "ownmodel.py").write_text(
+        "from sklearn.naive_bayes import ComplementNB\nclass Own(ComplementNB):\n    pass\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "own.yaml").write_text("_target_: ownmodel.Own\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    given = [f"dataset.path={table}", "protocol.n_folds=3", "model=own"]
+    parts = prepare(check_config(compose(given, config_dirs=(tmp_path,)))).parts
+    sys.modules.pop("ownmodel", None)
+    package = Path(key_module.sitrepbench.__file__).parent
+    for name in ("execution.py", "features/tfidf.py"):
+        digest = hashlib.sha256((package / name).read_bytes()).hexdigest()
+        assert parts["sources"][name] == digest[: key_module.DIGEST_LENGTH]
+    own = hashlib.sha256((tmp_path / "ownmodel.py").read_bytes()).hexdigest()
+    assert parts["own_code"] == {"ownmodel.Own": {"ownmodel.py": own[: key_module.DIGEST_LENGTH]}}
+    assert set(parts["versions"]) == {"numpy", "scikit-learn", "scipy"}
+
+
+def test_the_libraries_come_from_the_distributions_that_are_named() -> None:
+    installed = key_module._distributions()
+    for package, distribution in key_module._OWNERS.items():
+        assert installed[package] == [distribution]
 
 
 def test_the_deciding_sources_exist_and_hold_what_fits_and_predicts() -> None:

@@ -16,39 +16,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
 from sitrepbench.data.dataset import Dataset
-from sitrepbench.data.table import load_frame
 from sitrepbench.errors import ModelError
 from sitrepbench.execution import build_pipeline, execute, unset_seeds
-from sitrepbench.features import char_tfidf, word_char_tfidf, word_tfidf
-from sitrepbench.labels import LABELS
+from sitrepbench.features import char_tfidf, lsa, word_char_tfidf, word_tfidf
 from sitrepbench.metrics.summary import summarise
 from sitrepbench.models import KeywordRules, MajorityClass
 from sitrepbench.protocols import GroupedCV, Score
-
-WORDS = {
-    "casualty_report": "killed wounded toll",
-    "denial": "denied rejected baseless",
-    "negotiation": "talks truce envoy",
-    "evacuation": "fled buses camp",
-    "background": "army hill road",
-}
-
-
-@pytest.fixture(scope="module")
-def dataset() -> Dataset:
-    rng = np.random.default_rng(5)
-    rows = []
-    for document in range(30):
-        for position in range(5):
-            label = LABELS[position]
-            said = LABELS[rng.integers(5)] if rng.random() < 0.2 else label
-            words = rng.choice(WORDS[said].split(), 2)
-            filler = rng.choice(["the", "a", "of", "in", "on", "at"], 6)
-            text = f"s{document} n{position} " + " ".join([*words, *filler])
-            rows.append(
-                {"document_id": f"d{document}", "position": position, "text": text, "label": label}
-            )
-    return load_frame(pd.DataFrame(rows), name="made")
 
 
 def test_a_run_equals_the_loop_a_user_would_write(dataset: Dataset) -> None:
@@ -129,10 +102,12 @@ def test_features_are_fitted_on_training_rows_only(dataset: Dataset) -> None:
     assert not held & vocabulary
 
 
-@pytest.mark.parametrize("features", [word_tfidf, char_tfidf, word_char_tfidf])
+@pytest.mark.parametrize("features", [word_tfidf, char_tfidf, word_char_tfidf, lsa])
 def test_every_feature_set_works_and_is_deterministic(dataset: Dataset, features: Any) -> None:
     plan = GroupedCV(n_folds=3).plan(dataset)
-    pipeline = build_pipeline(features(), LinearSVC())
+    # The sentences have fewer dimensions than LSA has by default.
+    made = lsa(20, char_ngrams=(2, 2)) if features is lsa else features()
+    pipeline = build_pipeline(made, LinearSVC())
     once, again = execute(plan, pipeline, seed=3), execute(plan, pipeline, seed=3)
     assert once.predictions.digest() == again.predictions.digest()
     assert summarise(once.predictions, "cv").metrics["macro_f1"] > 0.6
@@ -222,3 +197,18 @@ def test_a_model_that_misbehaves_is_told(dataset: Dataset, way: str, message: st
     plan = GroupedCV(n_folds=3).plan(dataset)
     with pytest.raises(ModelError, match=message):
         execute(plan, build_pipeline(word_tfidf(min_df=1), Rogue(way)))
+
+
+class Failing(BaseEstimator):
+    def fit(self, X: Any, y: Any = None) -> Failing:
+        raise RuntimeError("no such column")
+
+    def transform(self, X: Any) -> Any:
+        return X
+
+
+def test_features_that_fail_are_named_not_the_model(dataset: Dataset) -> None:
+    plan = GroupedCV(n_folds=3).plan(dataset)
+    message = r"features failed \(cv, repeat 0, fold 0\): RuntimeError: no such column"
+    with pytest.raises(ModelError, match=message):
+        execute(plan, build_pipeline(Failing(), LinearSVC()))

@@ -17,7 +17,7 @@ from sitrepbench.errors import StoreError
 from sitrepbench.labels import LABELS
 from sitrepbench.predictions import PredictionsTable
 from sitrepbench.store.record import PREDICTIONS_FILE, RECORD_FILE, RunRecord
-from sitrepbench.store.results import ResultsStore
+from sitrepbench.store.results import ClaimedError, ResultsStore
 
 
 def predictions() -> PredictionsTable:
@@ -135,7 +135,7 @@ import os, signal, sys
 sys.path.insert(0, sys.argv[2])
 from test_results import put, record, ResultsStore
 from pathlib import Path
-import sitrepbench.store.results as results
+import sitrepbench.store.record as results
 store = ResultsStore(Path(sys.argv[1]))
 real = results.write_record
 def write_then_die(*arguments, **named):
@@ -242,3 +242,107 @@ def test_a_place_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot be used as a results store"):
         ResultsStore(file / "results")
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_many_runs_are_asked_for_at_once(store: ResultsStore) -> None:
+    put(store, record())
+    assert store.has(["a" * 16, "b" * 16]) == {"a" * 16}
+    assert store.finished() == {"a" * 16}
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("kind", ["folder", "locked"])
+def test_a_run_is_stored_where_its_index_cannot_be(
+    store: ResultsStore, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr("sitrepbench.store.index._WAIT_SECONDS", 0.01)
+    if kind == "folder":
+        store.index.path.mkdir()
+        put(store, record())
+    else:
+        put(store, record("b" * 16))
+        other = sqlite3.connect(store.index.path)
+        other.execute("BEGIN EXCLUSIVE")
+        put(store, record())
+        other.close()
+    assert store.find("a" * 16) is not None
+    assert "a" * 16 in [row.key for row in store.rows()]
+    assert "a" * 16 in [row.key for row in ResultsStore(store.folder).rows()]
+
+
+@pytest.mark.fault
+def test_a_replaced_run_is_listed_anew_where_its_index_was_locked(
+    store: ResultsStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sitrepbench.store.index._WAIT_SECONDS", 0.01)
+    put(store, record())
+    other = sqlite3.connect(store.index.path)
+    other.execute("BEGIN EXCLUSIVE")
+    put(store, record(run_name="again"))
+    other.close()
+    assert [row.run_name for row in store.rows()] == ["again"]
+    assert [row.run_name for row in ResultsStore(store.folder).rows()] == ["again"]
+
+
+def test_leftovers_are_looked_for_once(
+    store: ResultsStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = []
+    real = ResultsStore.abandoned
+    monkeypatch.setattr(ResultsStore, "abandoned", lambda self: (looked.append(1), real(self))[1])
+    for key in "abc":
+        put(store, record(key * 16))
+    assert looked == [1]
+
+
+@pytest.mark.fault
+def test_only_leftovers_of_dead_processes_of_this_host_are_abandoned(store: ResultsStore) -> None:
+    alive = store.partial_name("a" * 16)
+    dead = alive.split(".")
+    dead[2] = "999999999"
+    elsewhere = [*dead]
+    elsewhere[1] = "another"
+    for name in (alive, ".".join(dead), ".".join(elsewhere), "a.b", f"a.{dead[1]}.x.y"):
+        (store.folder / "partial" / name).mkdir()
+    assert [path.name for path in store.abandoned()] == [".".join(dead)]
+
+
+def test_a_run_is_removed_whole(store: ResultsStore) -> None:
+    put(store, record())
+    assert store.remove("a" * 16)
+    assert store.find("a" * 16) is None
+    assert store.rows() == []
+    assert not list((store.folder / "partial").iterdir())
+    assert not store.remove("a" * 16)
+
+
+def test_a_run_under_way_is_not_removed(store: ResultsStore) -> None:
+    put(store, record())
+    with store.claim("a" * 16):
+        assert not store.remove("a" * 16)
+    assert store.find("a" * 16) is not None
+
+
+@pytest.mark.fault
+def test_a_claim_that_cannot_be_written_is_no_claim_of_another(store: ResultsStore) -> None:
+    (store.folder / "locks").rmdir()
+    (store.folder / "locks").write_text("")
+    with pytest.raises(StoreError, match="cannot be claimed") as caught, store.claim("k"):
+        pass
+    assert not isinstance(caught.value, ClaimedError)
+
+
+@pytest.mark.fault
+def test_a_store_that_may_only_be_read_is_read(
+    store: ResultsStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, record())
+    (store.folder / "partial").rmdir()
+
+    def refuse(*arguments: object, **named: object) -> None:
+        raise PermissionError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    found = ResultsStore(store.folder)
+    assert [row.key for row in found.rows()] == ["a" * 16]
+    assert found.find("a" * 16) is not None

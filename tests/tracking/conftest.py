@@ -14,6 +14,7 @@ import pytest
 from sitrepbench.labels import LABELS
 from sitrepbench.predictions import PredictionsTable
 from sitrepbench.store.record import RunRecord, write_record
+from sitrepbench.tracking import sqlite_store
 from sitrepbench.tracking.database import prepare_database
 from sitrepbench.tracking.settings import TrackingSettings, tracking_settings
 
@@ -41,6 +42,12 @@ def results(tmp_path: Path, migrated_database: Path) -> Path:
 def settings(results: Path) -> TrackingSettings:
     """Settings of the study ``demo`` on that folder."""
     return tracking_settings(results, "demo")
+
+
+@pytest.fixture
+def by_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every store written by MLflow's client, as with an MLflow of another schema."""
+    monkeypatch.setattr(sqlite_store, "VERIFIED_REVISIONS", frozenset())
 
 
 @pytest.fixture

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import yaml
 
 from sitrepbench.metrics.summary import Summary, summarise
 from sitrepbench.store.record import RunRecord
-from sitrepbench.tracking.artifacts import report_page
+from sitrepbench.tracking.artifacts import report_page, write_artifacts
+from sitrepbench.tracking.columns import shown_run, varied_params
 from sitrepbench.tracking.content import (
     MAX_PARAM_LENGTH,
     development_part,
@@ -17,7 +21,6 @@ from sitrepbench.tracking.content import (
     run_tags,
     run_times,
     setup_name,
-    varied_params,
 )
 
 MakeRecord = Callable[..., RunRecord]
@@ -46,7 +49,7 @@ def test_features_that_a_model_does_not_read_are_not_claimed(make_record: MakeRe
     assert "features.min_df" not in run_params(record)
     assert run_tags(record)["features"] == "none"
     assert "features, scored" not in run_description(record, summaries(record))
-    assert varied_params([record, make_record(key="1" * 16)]) == []
+    assert varied_params([shown_run(record), shown_run(make_record(key="1" * 16))]) == []
 
 
 def test_secrets_and_long_values_are_not_shown(make_record: MakeRecord) -> None:
@@ -102,7 +105,7 @@ def test_tags_say_what_and_whence(make_record: MakeRecord) -> None:
     assert tags["content_key"] == "00c0ffee00c0ffee"
     assert tags["dirty"] == "no"
     assert tags["looks"] == "1"
-    assert "@" in tags["process"]
+    assert tags["setup"] == setup_name(make_record(key="1" * 16))
 
 
 def test_setup_is_shared_by_seeds_alone(make_record: MakeRecord) -> None:
@@ -146,10 +149,11 @@ def test_only_what_varies_within_a_choice_is_a_varied_param(make_record: MakeRec
         make_record(key="3" * 16, model="complement_nb", model_config={"alpha": 0.3}),
         make_record(key="4" * 16, features="char"),
     ]
+    runs = [shown_run(record) for record in records]
     # C varies among the linear_svm runs, alpha does not among those of complement_nb.
-    assert varied_params(records[:3]) == ["model.C", "seed"]
-    assert varied_params(records[:1]) == []
-    assert "features.target" not in varied_params(records)
+    assert varied_params(runs[:3]) == ["model.C", "seed"]
+    assert varied_params(runs[:1]) == []
+    assert "features.target" not in varied_params(runs)
 
 
 def test_page_shows_scores_and_confusion_and_escapes(make_record: MakeRecord) -> None:
@@ -159,3 +163,55 @@ def test_page_shows_scores_and_confusion_and_escapes(make_record: MakeRecord) ->
     assert "<svm>" not in page
     assert page.count("<td>casualty_report</td>") == 2
     assert "predicted label in the columns" in page
+
+
+def test_names_that_mlflow_refuses_are_replaced(make_record: MakeRecord) -> None:
+    record = make_record(model_config={"kernel@home": "rbf"})
+    assert run_params(record)["model.kernel_home"] == "rbf"
+
+
+def test_tables_are_what_pandas_writes(make_record: MakeRecord, tmp_path: Path) -> None:
+    record = make_record(parts=("dev", "test"))
+    found = summaries(record)
+    folder = tmp_path / "artifacts"
+    folder.mkdir()
+    write_artifacts(record, found, folder)
+    for part, summary in found.items():
+        matrix = summary.confusion.rename_axis(index="gold \\ predicted").reset_index()
+        for name, table in (
+            ("per_label", summary.per_label),
+            ("per_fold", summary.per_fold),
+            ("per_domain", summary.per_domain),
+            ("confusion", matrix),
+        ):
+            expected = table.round(4).to_csv(index=False, lineterminator="\n")
+            assert (folder / "tables" / f"{part}_{name}.csv").read_text() == expected
+    assert yaml.safe_load((folder / "config.yaml").read_text()) == record.config
+
+
+def test_artifacts_can_be_written_again_and_leave_the_record_alone(
+    make_record: MakeRecord, tmp_path: Path
+) -> None:
+    record = make_record()
+    before = (record.folder / "predictions.parquet").read_bytes()
+    folder = tmp_path / "artifacts"
+    folder.mkdir()
+    (folder / "predictions.parquet").write_bytes(b"half")
+    for _ in range(2):
+        write_artifacts(record, summaries(record), folder)
+    assert (folder / "predictions.parquet").read_bytes() == before
+    shutil.rmtree(folder)
+    assert (record.folder / "predictions.parquet").read_bytes() == before
+
+
+def test_predictions_are_copied_where_they_cannot_be_linked(
+    make_record: MakeRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("Invalid cross-device link")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    record = make_record()
+    write_artifacts(record, summaries(record), tmp_path)
+    copied = tmp_path / "predictions.parquet"
+    assert copied.read_bytes() == (record.folder / "predictions.parquet").read_bytes()

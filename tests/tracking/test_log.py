@@ -14,15 +14,22 @@ import pytest
 
 from sitrepbench.errors import TrackingError
 from sitrepbench.metrics.summary import Summary, summarise
+from sitrepbench.processes import is_alive, this_host, this_process
 from sitrepbench.store.record import RunRecord
-from sitrepbench.tracking import log
+from sitrepbench.tracking import stores
 from sitrepbench.tracking.connection import Connection, open_client, open_experiment
-from sitrepbench.tracking.log import log_record, reconcile
-from sitrepbench.tracking.processes import is_alive, this_host, this_process
+from sitrepbench.tracking.log import forget_runs, log_missing, log_record, reconcile
 from sitrepbench.tracking.settings import TrackingSettings, tracking_settings
 
 MakeRecord = Callable[..., RunRecord]
 ENDED = "999999999@1"
+
+
+@pytest.fixture(autouse=True, params=["direct", "client"])
+def way(request: pytest.FixtureRequest) -> None:
+    """Everything holds for the file written directly and for the one that the client writes."""
+    if request.param == "client":
+        request.getfixturevalue("by_client")
 
 
 def summaries(record: RunRecord) -> dict[str, Summary]:
@@ -134,6 +141,7 @@ def test_run_that_was_killed_in_mid_logging_is_replaced(
 @pytest.mark.parametrize(
     "step", ["log_batch", "log_inputs", "log_artifacts", "set_terminated", "create_run"]
 )
+@pytest.mark.usefixtures("by_client")
 def test_killed_at_any_step_the_next_start_makes_it_whole(
     make_record: MakeRecord,
     settings: TrackingSettings,
@@ -162,7 +170,7 @@ def test_run_that_another_host_logs_just_now_is_left_alone(
 ) -> None:
     record = make_record()
     leave_running(settings, record.key, process=ENDED, host="elsewhere")
-    monkeypatch.setattr(log.time, "time", lambda: 60.0)
+    monkeypatch.setattr(stores.time, "time", lambda: 60.0)
     logged(record, settings)
     assert ("half", "RUNNING") in all_runs(settings)
 
@@ -257,9 +265,51 @@ def test_moved_away_database_is_filled_again_from_the_records(
 def test_importing_the_package_does_not_import_mlflow() -> None:
     program = (
         "import sys\n"
-        "import sitrepbench.tracking, sitrepbench.tracking.log, sitrepbench.tracking.views\n"
-        "import sitrepbench.tracking.ui, sitrepbench.tracking.database\n"
+        "import sitrepbench.tracking.log, sitrepbench.tracking.views\n"
+        "import sitrepbench.tracking.ui, sitrepbench.tracking.background\n"
         "print('mlflow' in sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr
+
+
+def test_records_of_what_is_there_are_not_read(
+    make_record: MakeRecord, settings: TrackingSettings
+) -> None:
+    records = {digit * 16: make_record(key=digit * 16, run_name=digit) for digit in "123"}
+    logged(records["1" * 16], settings)
+    asked: list[str] = []
+
+    def load(key: str) -> RunRecord | None:
+        asked.append(key)
+        return records.get(key)
+
+    keys = [*records, "9" * 16]
+    assert log_missing(keys, load, settings) == ["2" * 16, "3" * 16]
+    assert asked == keys[1:], "a record that is gone by now is left out"
+    asked.clear()
+    assert log_missing(list(records), load, settings) == []
+    assert asked == []
+
+
+def test_forgotten_runs_are_deleted_and_can_be_logged_again(
+    make_record: MakeRecord, settings: TrackingSettings, results: Path
+) -> None:
+    records = [make_record(key=digit * 16, run_name=digit) for digit in "12"]
+    elsewhere = replace(settings, experiment="sitrepbench/other")
+    reconcile(records, settings)
+    reconcile(records[:1], elsewhere)
+    assert forget_runs([records[0].key, "unknown"], settings) == 2, "one in each experiment"
+    assert all_runs(settings) == [("2", "FINISHED")]
+    assert all_runs(elsewhere) == []
+    assert reconcile(records, settings) == [records[0].key]
+    assert all_runs(settings) == [("1", "FINISHED"), ("2", "FINISHED")]
+    client = open_client(settings)
+    experiment = open_experiment(settings).experiment_id
+    for run in client.search_runs([experiment]):
+        assert "report.html" in {item.path for item in client.list_artifacts(run.info.run_id)}
+
+
+def test_nothing_is_made_in_order_to_forget(tmp_path: Path) -> None:
+    assert forget_runs(["1" * 16], tracking_settings(tmp_path, "demo")) == 0
+    assert not (tmp_path / "mlflow.db").exists()

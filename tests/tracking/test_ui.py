@@ -19,12 +19,22 @@ import pytest
 from sitrepbench.errors import TrackingError
 from sitrepbench.metrics.summary import summarise
 from sitrepbench.store.record import RunRecord
+from sitrepbench.sweep.jobs import Failure, Job
 from sitrepbench.tracking import ui
+from sitrepbench.tracking.background import Tracker
 from sitrepbench.tracking.connection import open_client
 from sitrepbench.tracking.log import log_record, reconcile
 from sitrepbench.tracking.settings import TrackingSettings, tracking_settings
+from sitrepbench.tracking.sweeps import SweepInfo, SweepOutcome
 from sitrepbench.tracking.ui import leaderboard_link, running_server, serve_ui
-from sitrepbench.tracking.views import refresh_views
+from sitrepbench.tracking.views import (
+    FAILURES,
+    LATEST_SWEEP,
+    SWEEPS,
+    leaderboard_url,
+    refresh_views,
+    sweep_url,
+)
 
 MakeRecord = Callable[..., RunRecord]
 
@@ -147,11 +157,28 @@ def test_browser_shows_the_leaderboard_best_on_top(
         )
         for number, (name, (skill, c)) in enumerate(names.items())
     ]
-    assert len(reconcile(records, settings)) == 3
+    sweep = SweepInfo("0123456789ab", "demo", "sitrepbench run -m model.C=0.1,1,10", n_runs=3)
+    with Tracker(settings, sweep) as tracker:
+        tracker.log_missing([record.key for record in records[:2]], {r.key: r for r in records}.get)
+        job = Job("9" * 16, "broken try", records[0].config, records[0].names)
+        tracker.fail(job, Failure("ModelError", "it raised"))
+        tracker.finish(SweepOutcome("failed", 2, 1, 0, 3, 1.0))
+        report = tracker.close(60)
+    assert report.error is None
+    assert len(reconcile(records, settings)) == 1, "one that is of no sweep"
     refresh_views(records, settings)
     with running_server(settings, port=free_port()) as server:
         link = leaderboard_link(settings, server.url, study="demo")
         page = rendered(chromium, link, tmp_path / "browser")
+        of_sweep, latest, sweeps, failed = (
+            rendered(chromium, link, tmp_path / "browser")
+            for link in (
+                sweep_url(server.url, report.experiment_id, sweep.id),
+                leaderboard_url(server.url, report.experiment_id, view=LATEST_SWEEP),
+                leaderboard_url(server.url, report.experiment_id, view=SWEEPS),
+                leaderboard_url(server.url, report.experiment_id, view=FAILURES),
+            )
+        )
     rows = [row_of(page, f"{name} runner") for name in ("strong", "middling", "weak")]
     assert rows == [rows[0], rows[0] + 1, rows[0] + 2]
     heads = re.findall(
@@ -159,6 +186,13 @@ def test_browser_shows_the_leaderboard_best_on_top(
     )
     shown = [name for _, name, _ in sorted(heads, key=lambda head: int(head[2]))]
     assert shown[:4] == ["macro_f1", "macro_f1_low", "macro_f1_high", "model.C"]
+    for listed in (of_sweep, latest):
+        assert row_of(listed, "strong runner") + 1 == row_of(listed, "weak runner")
+        assert "middling runner" not in listed
+    assert "sweep 01234567" in sweeps
+    assert "broken try" in failed, "and not folded away below its sweep"
+    for listed in (sweeps, failed):
+        assert " runner" not in listed
 
 
 def row_of(page: str, text: str) -> int:

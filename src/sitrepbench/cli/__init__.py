@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ DESCRIPTION = """\
 A research benchmark: what does a sentence of conflict reporting tell us?
 
   sitrepbench run dataset=table dataset.path=my.csv model=linear_svm
+  sitrepbench status
   sitrepbench ui
 """
 
@@ -61,11 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     # Listed here for --help; main() hands it over before this parser sees it.
     commands.add_parser("run", help="run one configuration, or with -m a sweep", add_help=False)
 
-    listing = commands.add_parser("list", help="list the finished runs of a results store")
-    _add_store(listing)
-    listing.add_argument("--study", help="only the runs of this study")
-    listing.add_argument("--json", action="store_true", help="as JSON")
-    listing.set_defaults(command=_list)
+    _add_sweeps(commands)
+    _add_list(commands)
 
     show = commands.add_parser("show", help="show the scores of a finished run")
     show.add_argument("run", help="a content key (or its beginning) or a run name")
@@ -78,11 +77,13 @@ def _parser() -> argparse.ArgumentParser:
     looks.add_argument("--json", action="store_true", help="as JSON")
     looks.set_defaults(command=_looks)
 
-    explain = commands.add_parser("keywords", help="show which keyword rules fire in a sentence")
-    explain.add_argument("text", nargs="+", help="the sentence")
-    explain.add_argument("--lexicon", default="english", help="a lexicon's name or file")
-    explain.set_defaults(command=_keywords)
+    keywords = commands.add_parser("keywords", help="show which keyword rules fire in a sentence")
+    keywords.add_argument("text", nargs="+", help="the sentence")
+    keywords.add_argument("--lexicon", default="english", help="a lexicon's name or file")
+    keywords.set_defaults(command=_keywords)
 
+    _add_explain(commands)
+    _add_gc(commands)
     _add_data(commands)
 
     ui = commands.add_parser("ui", help="open the MLflow UI at the leaderboard of a study")
@@ -95,6 +96,95 @@ def _parser() -> argparse.ArgumentParser:
     ui.add_argument("--no-browser", action="store_true", help="only print the address")
     ui.set_defaults(command=_ui)
     return parser
+
+
+def _add_sweeps(commands: Any) -> None:
+    what = "list the sweeps of a results store, or show one of them in full"
+    status = commands.add_parser(
+        "status",
+        help=what,
+        description=what
+        + ": its counts, the ranked runs, every failure with its cause and command, the runs under "
+        "way, and how to go on.",
+    )
+    status.add_argument("sweep", nargs="?", help="a sweep's id, or its beginning")
+    _add_store(status)
+    status.add_argument("--json", action="store_true", help="as JSON")
+    status.set_defaults(command=_status)
+
+
+def _add_list(commands: Any) -> None:
+    what = "list the finished and the failed runs of a results store"
+    listing = commands.add_parser("list", help=what, description=f"{what}, newest first")
+    _add_store(listing)
+    which = listing.add_mutually_exclusive_group()
+    which.add_argument(
+        "--study", help="only the runs of this study: computed for it, or planned by its sweeps"
+    )
+    which.add_argument("--sweep", metavar="ID", help="only the runs that this sweep plans")
+    listing.add_argument("--state", choices=("done", "failed"), help="only these (default: both)")
+    most = listing.add_mutually_exclusive_group()
+    most.add_argument(
+        "--top", type=_count, metavar="N", help="only the N best finished runs by macro-F1"
+    )
+    most.add_argument("--limit", type=_count, metavar="N", help="only the N newest runs")
+    listing.add_argument("--json", action="store_true", help="as JSON")
+    listing.set_defaults(command=_list, usage=listing.error)
+
+
+def _add_explain(commands: Any) -> None:
+    explain = commands.add_parser(
+        "explain",
+        help="say why a run was, or would be, taken from the store or not",
+        description=(
+            "Say why a run was, or would be, taken from the store or not, field by field: for "
+            "GROUP=CHOICE and KEY=VALUE as 'sitrepbench run' takes them, what the store has of "
+            "that run now; for a stored run, where it came from and what the same command would "
+            "come to now; for a failed run, its cause in full. Nothing is computed."
+        ),
+    )
+    explain.add_argument(
+        "run",
+        nargs="+",
+        metavar="RUN|GROUP=CHOICE|KEY=VALUE",
+        help="a content key (or its beginning), a run name, or what a run is given",
+    )
+    _add_store(explain)
+    explain.add_argument(
+        "-cd", "--config-dir", metavar="DIR", help="a folder of your own config groups and studies"
+    )
+    explain.add_argument("--json", action="store_true", help="as JSON")
+    explain.set_defaults(command=_explain)
+
+
+def _add_gc(commands: Any) -> None:
+    gc = commands.add_parser(
+        "gc",
+        help="free what no study and no kept sweep needs",
+        description=(
+            "Free the finished runs that no study in experiments/ and no sweep in the store "
+            "needs, what dead processes left, damaged records, notes of failures that are over, "
+            "lock files that nobody holds, and the cache of features. It shows what that is and "
+            "asks first. Looks at test splits stay counted."
+        ),
+    )
+    _add_store(gc)
+    gc.add_argument("--yes", action="store_true", help="do not ask")
+    gc.add_argument("--dry-run", action="store_true", help="only show what would be freed")
+    gc.add_argument(
+        "--older-than",
+        type=_days,
+        metavar="DAYS",
+        help="leave what was made in the last so many days",
+    )
+    gc.add_argument(
+        "--forget",
+        nargs="+",
+        default=[],
+        metavar="SWEEP",
+        help="sweeps that are needed no more: their ledgers go, and the runs that only they need",
+    )
+    gc.set_defaults(command=_gc)
 
 
 def _add_data(commands: Any) -> None:
@@ -134,6 +224,20 @@ def _port(text: str) -> int:
     return value
 
 
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text}: a whole number from 1 is expected")
+    return value
+
+
+def _days(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text}: a number of days from 0 is expected")
+    return value
+
+
 def _share(text: str) -> float:
     value = float(text)
     if not 0 < value <= 1:
@@ -150,10 +254,43 @@ def _add_store(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _list(parsed: argparse.Namespace) -> int:
-    from sitrepbench.cli.stored import list_runs
+def _status(parsed: argparse.Namespace) -> int:
+    from sitrepbench.cli.sweeps import list_sweeps, show_sweep
 
-    return list_runs(parsed.results_dir, study=parsed.study, as_json=parsed.json)
+    if parsed.sweep is None:
+        return list_sweeps(parsed.results_dir, as_json=parsed.json)
+    return show_sweep(parsed.results_dir, parsed.sweep, as_json=parsed.json)
+
+
+def _list(parsed: argparse.Namespace) -> int:
+    from sitrepbench.cli.stored import Selection, list_runs
+
+    if parsed.top is not None and parsed.state == "failed":
+        parsed.usage("argument --top: failed runs have no score")
+    selection = Selection(parsed.study, parsed.sweep, parsed.state, parsed.top, parsed.limit)
+    return list_runs(parsed.results_dir, selection, as_json=parsed.json)
+
+
+def _explain(parsed: argparse.Namespace) -> int:
+    from sitrepbench.cli.explain import explain_run
+
+    return explain_run(
+        parsed.run,
+        results_dir=parsed.results_dir,
+        config_dir=parsed.config_dir,
+        as_json=parsed.json,
+    )
+
+
+def _gc(parsed: argparse.Namespace) -> int:
+    from sitrepbench.cli.gc import Limits, free_space
+
+    return free_space(
+        parsed.results_dir,
+        Limits(parsed.older_than, tuple(parsed.forget)),
+        ask=not parsed.yes,
+        dry_run=parsed.dry_run,
+    )
 
 
 def _show(parsed: argparse.Namespace) -> int:

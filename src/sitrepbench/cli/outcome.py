@@ -18,6 +18,7 @@ from sitrepbench.errors import TrackingError
 from sitrepbench.report.ranking import print_ranking
 from sitrepbench.report.terminal import print_summary
 from sitrepbench.runs import ADHOC, summarise_parts
+from sitrepbench.store.index import row_of
 from sitrepbench.store.record import RunRecord
 from sitrepbench.store.results import ResultsStore
 from sitrepbench.tracking.settings import TrackingSettings
@@ -63,7 +64,7 @@ def report(outcomes: Sequence[Outcome], *, swept: bool) -> int:
 
 def _print_sweep(done: list[Finished], failed: list[Outcome], console: Console) -> None:
     if done:
-        print_ranking([job.record for job in done], console=console)
+        print_ranking([row_of(job.record) for job in done], console=console)
     cached = sum(job.cached for job in done)
     console.print(
         f"{len(done)} of {len(done) + len(failed)} runs done, {cached} of them taken from the "

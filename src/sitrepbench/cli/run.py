@@ -20,14 +20,17 @@ from omegaconf.errors import OmegaConfBaseException
 from sitrepbench.config.compose import (
     CONFIG_NAME,
     EXPERIMENTS,
+    as_named,
     compose_with,
     explained,
     hydra_session,
+    sweep_with,
 )
 from sitrepbench.config.run_config import RunConfig, check_config
 from sitrepbench.errors import ConfigError, SitrepBenchError
 
 if TYPE_CHECKING:
+    from sitrepbench.metrics.summary import Summary
     from sitrepbench.store.record import RunRecord
 
 HELP = """\
@@ -62,6 +65,7 @@ class Outcome:
     config: RunConfig | None = None
     record: RunRecord | None = None
     cached: bool = False
+    summaries: dict[str, Summary] | None = None
     error: SitrepBenchError | None = None
 
 
@@ -71,6 +75,7 @@ def run_command(arguments: Sequence[str]) -> int:
     parser.prog = "sitrepbench run"
     parsed = parser.parse_args(list(arguments))
     _check_options(parsed)
+    parsed.overrides = as_named(parsed.overrides)
     config_dirs = [Path(parsed.config_dir)] if parsed.config_dir else []
     with hydra_session(config_dirs) as hydra:
         if parsed.help:
@@ -91,12 +96,11 @@ def run_command(arguments: Sequence[str]) -> int:
             )
             return 0
         try:
-            outcomes, swept = _execute(hydra, parsed, config_name)
+            if parsed.multirun or _is_study_of_many(hydra, parsed, config_name):
+                return _sweep(hydra, parsed, config_name, list(arguments))
+            return _single(hydra, parsed, config_name, list(arguments))
         except (HydraException, OmegaConfBaseException) as error:
             raise explained(hydra, error, parsed.overrides) from error
-        from sitrepbench.cli.outcome import report
-
-        return report(outcomes, swept=swept)
 
 
 def _check_options(parsed: argparse.Namespace) -> None:
@@ -141,22 +145,61 @@ def _inform(hydra: Hydra, parsed: argparse.Namespace) -> bool:
     return True
 
 
-def _execute(
-    hydra: Hydra, parsed: argparse.Namespace, config_name: str
-) -> tuple[list[Outcome], bool]:
+def _is_study_of_many(hydra: Hydra, parsed: argparse.Namespace, config_name: str) -> bool:
+    """Return whether the configuration itself says that it is a sweep.
+
+    Composing takes a quarter of a second, so that is asked only where something could say so.
+    """
+    names = [text.lstrip("+~") for text in parsed.overrides]
+    if not parsed.config_name and not any(
+        name.startswith((EXPERIMENTS, "hydra")) for name in names
+    ):
+        return False
     mode = hydra.get_mode(config_name=config_name, overrides=parsed.overrides)
-    swept = bool(parsed.multirun or mode is RunMode.MULTIRUN)
-    run = hydra.multirun if swept else hydra.run
-    if not swept:
-        # Composed once by itself, so that a mistake is told before anything starts.
-        check_config(compose_with(hydra, parsed.overrides, config_name=config_name))
-    returned = run(
+    return bool(mode is RunMode.MULTIRUN)
+
+
+def _sweep(hydra: Hydra, parsed: argparse.Namespace, config_name: str, given: list[str]) -> int:
+    """Run a sweep: Hydra's sweeper says which runs, the session brings them to their end."""
+    from sitrepbench.cli.sweep import SweepCommand
+
+    composed = compose_with(
+        hydra, parsed.overrides, config_name=config_name, run_mode=RunMode.MULTIRUN
+    )
+    nodes = composed.hydra
+    own = str(nodes.sweeper.get("_target_", "")).startswith("hydra_plugins.sitrepbench")
+    if not str(nodes.launcher.get("_target_", "")).startswith("hydra_plugins.sitrepbench"):
+        return _foreign_sweep(hydra, parsed, config_name)
+    with SweepCommand(given, expanded=own) as command:
+        sweep_with(hydra, composed, command, config_name=config_name)
+        return command.report()
+
+
+def _foreign_sweep(hydra: Hydra, parsed: argparse.Namespace, config_name: str) -> int:
+    """Run a sweep with another launcher than this program's: without its ledger and display."""
+    from sitrepbench.cli.outcome import report
+
+    returned = hydra.multirun(
         config_name=config_name,
         task_function=_job,
         overrides=parsed.overrides,
         with_log_configuration=False,
     )
-    return [outcome for job in _flat(returned) for outcome in [job.return_value]], swept
+    return report([job.return_value for job in _flat(returned)], swept=True)
+
+
+def _single(hydra: Hydra, parsed: argparse.Namespace, config_name: str, given: list[str]) -> int:
+    from sitrepbench.cli.outcome import report
+
+    # Composed once by itself, so that a mistake is told before anything starts.
+    config = check_config(compose_with(hydra, parsed.overrides, config_name=config_name))
+    if config.build("executor").elsewhere:
+        from sitrepbench.cli.sweep import SweepCommand
+
+        with SweepCommand(given, expanded=True) as command:
+            command.launch([config])
+            return command.report()
+    return report([_run(config)], swept=False)
 
 
 def _flat(returned: Any) -> Iterator[JobReturn]:
@@ -180,18 +223,28 @@ def _job(composed: DictConfig) -> Outcome:
         }
     )
     try:
-        config = check_config(whole)
-        from sitrepbench.cli.progress import cells_progress
-        from sitrepbench.runs import obtain, prepare
-        from sitrepbench.store.results import ResultsStore
-
-        prepared = prepare(config)
-        store = ResultsStore(config.results_dir)
-        with cells_progress(" ".join(overrides) or "run") as on_cell:
-            record, cached = obtain(prepared, store, on_cell=on_cell)
+        return _run(check_config(whole))
     except SitrepBenchError as error:
         return Outcome(overrides, error=error)
-    return Outcome(overrides, config, record, cached)
+
+
+def _run(config: RunConfig) -> Outcome:
+    """Run one configuration in this process."""
+    from sitrepbench.cli.progress import cells_progress
+    from sitrepbench.reuse.memory import FittedFeatures
+    from sitrepbench.runs import obtain, prepare
+    from sitrepbench.store.results import ResultsStore
+
+    try:
+        prepared = prepare(config)
+        store = ResultsStore(config.results_dir)
+        # One run shares nothing in memory, but dear features may lie on the disk.
+        fitted = FittedFeatures(0, folder=store.folder)
+        with cells_progress(" ".join(config.overrides) or "run") as on_cell:
+            obtained = obtain(prepared, store, on_cell=on_cell, fitted=fitted)
+    except SitrepBenchError as error:
+        return Outcome(config.overrides, error=error)
+    return Outcome(config.overrides, config, obtained.record, obtained.cached, obtained.summaries)
 
 
 __all__ = ["Outcome", "run_command"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sitrepbench.cli.lines import Column, command_lines, moment, print_lines, print_table
 from sitrepbench.errors import StoreError, did_you_mean
-from sitrepbench.predictions import is_test_part
+from sitrepbench.report.ranking import ranked_rows
+from sitrepbench.store.failures import FailedRun, FailedRuns
+from sitrepbench.store.index import IndexRow
 from sitrepbench.store.results import ResultsStore
+from sitrepbench.sweep.jobs import State
+from sitrepbench.sweep.ledger import SweepPlan, SweepStatus, find_ledger, ledgers
 
 
 def open_store(results_dir: str) -> ResultsStore:
@@ -34,44 +41,183 @@ def open_store(results_dir: str) -> ResultsStore:
     return ResultsStore(folder)
 
 
-def list_runs(results_dir: str, *, study: str | None, as_json: bool) -> int:
-    """Print the finished runs, newest first."""
+@dataclass(frozen=True)
+class Selection:
+    """Which runs ``list`` shows.
+
+    Parameters
+    ----------
+    study : str or None
+        Only the runs of this study: those first computed for it, and those that its sweeps plan.
+    sweep : str or None
+        Only the runs that this sweep plans; the beginning of its id will do.
+    state : str or None
+        ``done`` or ``failed``; both by default.
+    top : int or None
+        Only so many, the best first.
+    limit : int or None
+        Only so many, the newest first.
+    """
+
+    study: str | None = None
+    sweep: str | None = None
+    state: str | None = None
+    top: int | None = None
+    limit: int | None = None
+
+
+def list_runs(results_dir: str, selection: Selection, *, as_json: bool) -> int:
+    """Print the finished and the failed runs, newest first."""
     store = open_store(results_dir)
-    everything = store.rows()
+    done, failed = _selected(store, selection)
     for message in store.unread:
         print(f"not listed: {message}", file=sys.stderr)
-    studies = sorted({row.study for row in everything})
-    if study is not None and study not in studies:
-        raise StoreError(
-            f"no run of the study {study!r} in {results_dir}.{did_you_mean(study, studies)} "
-            f"It has: {', '.join(studies) or 'none'}"
-        )
-    rows = [row for row in everything if study in (None, row.study)]
     if as_json:
-        listed = [{**row.__dict__, "scores": json.loads(row.scores)} for row in rows]
-        print(json.dumps(listed, indent=1))
+        listed = [{"state": "done", **asdict(row), "scores": row.parts} for row in done]
+        listed += [{"state": "failed", **asdict(note)} for note in failed]
+        print(json.dumps(listed, indent=1, ensure_ascii=False))
         return 0
-    table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
-    for name, width in (("key", 8), ("run", 18), ("dataset", 8), ("study", 8)):
-        table.add_column(name, no_wrap=True, min_width=width)
-    table.add_column("part", no_wrap=True)
-    table.add_column("macro-F1", justify="right")
-    table.add_column("finished", no_wrap=True, min_width=11)
+    if done:
+        _print_done(done)
+    if failed:
+        _print_failed(failed)
+    told = f", {len(failed):,} failed" if failed else ""
+    print_lines([f"{len(done):,} run(s) in {Path(results_dir)}{told}"])
+    if failed:
+        command = f"sitrepbench explain{store_option(results_dir)} RUN"
+        print_lines(["Why a run failed:", *command_lines(command)])
+    return 0
+
+
+def _selected(store: ResultsStore, selection: Selection) -> tuple[list[IndexRow], list[FailedRun]]:
+    rows, notes = _of_study(store, selection)
+    finished = {row.key for row in rows} | (store.finished() if notes else set())
+    failed = sorted(
+        (note for note in notes if note.key not in finished),
+        key=lambda note: note.time,
+        reverse=True,
+    )
+    if selection.top is not None:
+        return ranked_rows(rows)[: selection.top], []
+    done = [] if selection.state == "failed" else rows
+    failed = [] if selection.state == "done" else failed
+    if selection.limit is not None:
+        times = [(row.created, row.key) for row in done]
+        times += [(note.time, note.key) for note in failed]
+        newest = {key for _, key in sorted(times, reverse=True)[: selection.limit]}
+        done = [row for row in done if row.key in newest]
+        failed = [note for note in failed if note.key in newest]
+    return done, failed
+
+
+def _of_study(store: ResultsStore, selection: Selection) -> tuple[list[IndexRow], list[FailedRun]]:
+    """Return the runs and the failures of the sweep or study that is asked for."""
+    notes = list(FailedRuns(store.folder).all()) if selection.state != "done" else []
+    if selection.sweep is not None:
+        status = find_ledger(store.folder, selection.sweep).status()
+        return rows_of(status.plan, store), _failed_of(status, notes)
+    rows = store.rows()
+    if selection.study is None:
+        return rows, notes
+    study = selection.study
+    plans = _plans(store)
+    studies = {row.study for row in rows} | {note.study for note in notes}
+    studies.update(plan.study for plan in plans)
+    if study not in studies:
+        raise StoreError(
+            f"no run of the study {study!r} in {store.folder}.{did_you_mean(study, studies)} "
+            f"It has: {', '.join(sorted(studies)) or 'none'}"
+        )
+    planned = {run.key: run.run_name for plan in plans if plan.study == study for run in plan.runs}
+    chosen = [
+        row.named(planned.get(row.key, row.run_name), study)
+        for row in rows
+        if row.study == study or row.key in planned
+    ]
+    return chosen, [note for note in notes if note.study == study or note.key in planned]
+
+
+def _failed_of(status: SweepStatus, notes: list[FailedRun]) -> list[FailedRun]:
+    """Return the failures of a sweep; what could not even be prepared stands in its ledger only."""
+    noted = {note.key: note for note in notes}
+    found = {}
+    for run in status.plan.runs:
+        if run.key in noted:
+            found[run.key] = noted[run.key]
+        elif status.states.get(run.key) is State.failed:
+            kind, _, message = status.notes.get(run.key, "").partition(": ")
+            found[run.key] = FailedRun(
+                key=run.key,
+                run_name=run.run_name,
+                study=status.plan.study,
+                command=run.command,
+                kind=kind,
+                message=message,
+                details="",
+                time=status.updated,
+                seconds=0.0,
+                where="",
+            )
+    return list(found.values())
+
+
+def rows_of(plan: SweepPlan, store: ResultsStore) -> list[IndexRow]:
+    """Return the finished runs of a sweep, newest first, under the names that it has for them."""
+    names = {run.key: run.run_name for run in reversed(plan.runs)}
+    return [row.named(names[row.key], plan.study) for row in store.rows() if row.key in names]
+
+
+def _plans(store: ResultsStore) -> list[SweepPlan]:
+    plans = []
+    for ledger in ledgers(store.folder):
+        try:
+            plans.append(ledger.plan())
+        except StoreError as error:
+            store.unread.append(str(error))
+    return plans
+
+
+def _print_done(rows: list[IndexRow]) -> None:
+    columns = (
+        Column("key", 8),
+        Column("run", 18),
+        Column("dataset", 9),
+        Column("study", 10),
+        Column("part", 7),
+        Column("macro-F1", 8, numbers=True),
+        Column("finished", 11),
+    )
+    cells = []
     for row in rows:
         score = row.score()
-        table.add_row(
-            row.key[:8],
-            Text(row.run_name),
-            Text(row.dataset),
-            Text(row.study),
-            Text(row.part, style="yellow" if is_test_part(row.part) else ""),
-            "" if score is None else f"{score:.3f}",
-            row.created[5:16].replace("T", " "),
-        )
-    console = Console()
-    console.print(table)
-    console.print(f"{len(rows)} run(s) in {Path(results_dir)}", highlight=False, soft_wrap=True)
-    return 0
+        shown = "" if score is None else f"{score:.3f}"
+        named = (row.key[:8], row.run_name, row.dataset, row.study, row.part)
+        cells.append((*named, shown, moment(row.created)))
+    print_table(columns, cells)
+
+
+def _print_failed(notes: list[FailedRun]) -> None:
+    columns = (
+        Column("key", 8),
+        Column("run", 18),
+        Column("study", 10),
+        Column("failed by", 18),
+        Column("attempts", 8, numbers=True),
+        Column("failed", 11),
+    )
+    print_table(
+        columns,
+        [
+            (note.key[:8], note.run_name, note.study, note.kind, str(note.attempts),
+             moment(note.time))
+            for note in notes
+        ],
+    )  # fmt: skip
+
+
+def store_option(results_dir: str) -> str:
+    """Return what names this store in a command; nothing for the default."""
+    return "" if results_dir == "results" else f" --results-dir {shlex.quote(results_dir)}"
 
 
 def show_run(results_dir: str, name: str, *, as_json: bool) -> int:

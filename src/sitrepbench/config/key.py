@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -20,13 +20,16 @@ from typing import Any
 from sklearn.pipeline import Pipeline
 
 import sitrepbench
-from sitrepbench.config.run_config import RunConfig, without_own_keys
+from sitrepbench.config.building import without_own_keys
+from sitrepbench.config.run_config import RunConfig
 from sitrepbench.config.targets import TARGET, locate
 from sitrepbench.execution import reads_frame, unset_seeds
 from sitrepbench.protocols import Plan
 
 #: Length of a key, hexadecimal digits.
 KEY_LENGTH = 16
+#: Length of a file's digest, hexadecimal digits.
+DIGEST_LENGTH = 16
 #: The parts of the configuration that decide predictions; the rest of the top level does not.
 DECIDING = ("protocol", "features", "model")
 #: What the top level leaves out, each for its reason; a test holds that nothing is forgotten.
@@ -50,12 +53,21 @@ DECIDING_SOURCES = (
     "protocols",
     "features",
     "models",
+    "reuse/transformed.py",
 )
-_LIBRARIES = ("numpy", "scikit-learn", "scipy")
+#: Whether a step draws random numbers, by what it is made of.
+_KNOWN_DRAWS: dict[str, bool] = {}
+_KNOWN_LIMIT = 10_000
+#: The libraries whose version always counts, by the package that is imported.
+_OWNERS = {"numpy": "numpy", "scipy": "scipy", "sklearn": "scikit-learn"}
 
 
 def key_parts(config: RunConfig, plan: Plan, pipeline: Pipeline) -> dict[str, Any]:
-    """Return the ingredients of a content key by name, as plain values."""
+    """Return the ingredients of a content key by name, as plain values.
+
+    They are fine enough that two runs can be told apart by them: ``sources`` and, per target,
+    ``own_code`` map files to the first 16 hexadecimal digits of their sha256.
+    """
     model = pipeline.steps[-1][1]
     deciding = {group: without_own_keys(config.tree[group]) for group in DECIDING}
     if reads_frame(model):
@@ -72,13 +84,14 @@ def key_parts(config: RunConfig, plan: Plan, pipeline: Pipeline) -> dict[str, An
         # A file that an estimator reads counts by its content, not by its path.
         for parameter in getattr(step, "content_parameters", ()):
             deciding[name].pop(parameter, None)
+    own_code = dict(sorted(_foreign_sources(config)))
     return {
         "config": deciding,
         "contents": contents,
-        "seed": config.seed if unset_seeds(pipeline) else None,
+        "seed": config.seed if _draws(pipeline, deciding, own_code) else None,
         "data": {"training": plan.training.digest, "scored": plan.scored.digest},
-        "sources": source_digest(),
-        "own_code": dict(sorted(_foreign_sources(config))),
+        "sources": dict(source_digests()),
+        "own_code": own_code,
         "versions": _versions(config),
     }
 
@@ -89,18 +102,29 @@ def content_key(parts: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:KEY_LENGTH]
 
 
+def _draws(pipeline: Pipeline, deciding: Mapping[str, Any], own_code: Mapping[str, Any]) -> bool:
+    """Return whether something in a pipeline draws random numbers that nobody has seeded."""
+    for name, step in pipeline.steps:
+        # Looking into a features step takes a third of what a key takes, and is often the same.
+        made_of = json.dumps([name, deciding.get(name), own_code], sort_keys=True, default=str)
+        if made_of not in _KNOWN_DRAWS:
+            if len(_KNOWN_DRAWS) >= _KNOWN_LIMIT:
+                _KNOWN_DRAWS.clear()
+            _KNOWN_DRAWS[made_of] = bool(unset_seeds(Pipeline([(name, step)])))
+        if _KNOWN_DRAWS[made_of]:
+            return True
+    return False
+
+
 @lru_cache(maxsize=1)
-def source_digest() -> str:
-    """Return the sha256 over this program's sources that decide predictions."""
+def source_digests() -> Mapping[str, str]:
+    """Return this program's sources that decide predictions: file and digest of its content."""
     package = Path(sitrepbench.__file__).parent
-    digest = hashlib.sha256()
+    files: list[Path] = []
     for name in DECIDING_SOURCES:
         path = package / name
-        files = [path] if path.is_file() else sorted(path.rglob("*.py"))
-        for file in files:
-            digest.update(str(file.relative_to(package)).encode() + b"\0")
-            digest.update(file.read_bytes() + b"\0")
-    return digest.hexdigest()
+        files += [path] if path.is_file() else sorted(path.rglob("*.py"))
+    return _digests(files, package)
 
 
 def _targets(node: Any) -> Iterator[str]:
@@ -119,22 +143,21 @@ def _foreign_targets(config: RunConfig) -> set[str]:
     return {target for target in named if not target.startswith("sitrepbench.")}
 
 
-def _foreign_sources(config: RunConfig) -> Iterator[tuple[str, str]]:
+def _foreign_sources(config: RunConfig) -> Iterator[tuple[str, Mapping[str, str]]]:
     """Yield the digests of a user's own modules, which no version stands for."""
-    installed = _distributions()
     for target in _foreign_targets(config):
-        if target.partition(".")[0] in installed:
+        if _distributions_of(target):
             continue
         try:
             file = inspect.getsourcefile(locate(target))
         except TypeError:
             continue
         if file is not None:
-            yield target, _neighbourhood_digest(target, Path(file))
+            yield target, _neighbourhood(target, Path(file))
 
 
-def _neighbourhood_digest(target: str, file: Path) -> str:
-    """Return the sha256 of what a user's object may be made of.
+def _neighbourhood(target: str, file: Path) -> Mapping[str, str]:
+    """Return the files that a user's object may be made of, with digests.
 
     That is every Python file of its package or, for a module by itself, of the folder that it
     lies in: what it imports from there decides predictions as well.
@@ -144,11 +167,29 @@ def _neighbourhood_digest(target: str, file: Path) -> str:
         depth += 1
     folder = file.parent if depth <= 0 else file.parents[depth - 1]
     files = sorted(folder.rglob("*.py")) if depth > 0 else sorted(folder.glob("*.py"))
-    digest = hashlib.sha256()
-    for source in files:
-        digest.update(str(source.relative_to(folder)).encode() + b"\0")
-        digest.update(source.read_bytes() + b"\0")
-    return digest.hexdigest()
+    return _digests(files, folder)
+
+
+def _digests(files: Iterable[Path], folder: Path) -> dict[str, str]:
+    found = {}
+    for file in files:
+        state = file.stat()
+        found[file.relative_to(folder).as_posix()] = _file_digest(
+            file, (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
+        )
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _file_digest(file: Path, state: tuple[int, ...]) -> str:
+    """Return a file's digest; ``state`` tells whether it is still the file that was read."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:DIGEST_LENGTH]
+
+
+def _distributions_of(target: str) -> Sequence[str]:
+    """Return the installed distributions that a target's top package comes from."""
+    top = target.partition(".")[0]
+    return [_OWNERS[top]] if top in _OWNERS else _distributions().get(top, [])
 
 
 @lru_cache(maxsize=1)
@@ -158,8 +199,13 @@ def _distributions() -> Mapping[str, list[str]]:
 
 
 def _versions(config: RunConfig) -> dict[str, str]:
-    names = set(_LIBRARIES)
-    installed = _distributions()
+    names = set(_OWNERS.values())
     for target in _foreign_targets(config):
-        names.update(installed.get(target.partition(".")[0], ()))
-    return {name: metadata.version(name) for name in sorted(names)}
+        names.update(_distributions_of(target))
+    return {name: _version(name) for name in sorted(names)}
+
+
+@lru_cache(maxsize=256)
+def _version(distribution: str) -> str:
+    # Parses a metadata file, 2 ms; what is imported does not change in a process anyway.
+    return metadata.version(distribution)

@@ -15,7 +15,7 @@ from sitrepbench.errors import ConfigError, closest, did_you_mean
 _NO_OPTION = re.compile(r"Could not find '(?P<group>[^']*)/(?P<option>[^'/]+)'")
 _OPTION_LINE = re.compile(r"^\t(\S+)\s*$", re.MULTILINE)
 _NO_KEY = re.compile(r"Could not (?:override|append to|delete) '(?P<key>[^']+)'")
-_UNKNOWN_CHOICE = re.compile(r"No match in the defaults list")
+_CHOOSES_BY_VALUE = re.compile(rf"\+?({'|'.join(GROUPS)}|experiments)=([\d.+-]+|true|false|null)")
 
 
 def explain_composition(
@@ -42,6 +42,11 @@ def explain_composition(
     key = _NO_KEY.search(said)
     if key:
         return ConfigError(_unknown_key(key["key"], overrides, defaults))
+    if "Config group override must be a string" in said:
+        wrong = next((text for text in overrides if _CHOOSES_BY_VALUE.fullmatch(text)), None)
+        if wrong is not None:
+            group = wrong.lstrip("+").partition("=")[0]
+            return ConfigError(f"{wrong}: {group} takes the name of one of its choices")
     if "Error parsing override" in said:
         wrong = next((text for text in overrides if "=" not in text), None)
         if wrong is not None:

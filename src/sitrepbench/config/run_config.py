@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import HydraException
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from sitrepbench.config.building import build
 from sitrepbench.config.schema import GROUPS, Resume, RunSchema
-from sitrepbench.config.targets import OWN_KEYS, TARGET, check_targets, locate
-from sitrepbench.errors import ConfigError, SitrepBenchError, did_you_mean
+from sitrepbench.config.targets import TARGET, check_targets
+from sitrepbench.errors import ConfigError, did_you_mean
+
+__all__ = ["RunConfig", "build", "check_config"]
 
 ABOUT = "_about_"
 _TOP_LEVEL = frozenset(RunSchema.__dataclass_fields__)
@@ -94,17 +95,47 @@ def check_config(composed: DictConfig) -> RunConfig:
     ConfigError
         With every unknown, missing or mistyped key at once.
     """
-    choices = {group: str(composed.hydra.runtime.choices.get(group)) for group in GROUPS}
-    overrides = tuple(str(text) for text in composed.hydra.overrides.task)
+    choices = group_names(composed.hydra.runtime.choices)
+    # As they were given: an interpolation in one is resolved where its value stands.
+    overrides = OmegaConf.to_container(composed.hydra.overrides.task, resolve=False)
     bare = composed.copy()
     OmegaConf.set_struct(bare, False)
     del bare["hydra"]
+    plain = plain_values(bare)
+    check_top_level(plain, choices)
+    check_targets(plain)
+    return RunConfig(plain, choices, tuple(str(text) for text in overrides or ()))
+
+
+def group_names(choices: Mapping[str, Any]) -> dict[str, str]:
+    """Return the chosen option of each group, out of all that Hydra chose."""
+    return {group: str(choices.get(group)) for group in GROUPS}
+
+
+def plain_values(bare: DictConfig) -> dict[str, Any]:
+    """Return a composed configuration without its ``hydra`` node, resolved, as plain containers.
+
+    Raises
+    ------
+    ConfigError
+        When an interpolation names nothing.
+    """
     try:
         tree = OmegaConf.to_container(bare, resolve=True, enum_to_str=True)
     except OmegaConfBaseException as error:
         raise ConfigError(str(error).splitlines()[0]) from error
     assert isinstance(tree, dict)
-    plain = {str(key): value for key, value in tree.items()}
+    return {str(key): value for key, value in tree.items()}
+
+
+def check_top_level(plain: Mapping[str, Any], choices: Mapping[str, str]) -> None:
+    """Check that all keys at the top are known and that every group's file names a target.
+
+    Raises
+    ------
+    ConfigError
+        With every unknown key; otherwise with the first group that names none.
+    """
     unknown = [key for key in plain if key not in _TOP_LEVEL]
     if unknown:
         raise ConfigError(
@@ -119,75 +150,3 @@ def check_config(composed: DictConfig) -> RunConfig:
                 f"{group}={choices[group]}: the file has no _target_; it names the public class "
                 "or function that is meant, such as sklearn.svm.LinearSVC"
             )
-    check_targets(plain)
-    return RunConfig(plain, choices, overrides)
-
-
-def build(node: Mapping[str, Any], *, path: str) -> Any:
-    """Return what a config node's ``_target_`` makes of its arguments; None where it is null."""
-    if node.get(TARGET) is None:
-        return None
-    arguments = without_own_keys(node)
-    try:
-        made = instantiate(_fit_types(arguments), _convert_="all")
-    except HydraException as error:
-        cause = error.__cause__
-        if isinstance(cause, SitrepBenchError):
-            raise cause from error
-        said = str(cause or error).splitlines()[0]
-        raise ConfigError(f"{path}: {node[TARGET]} refuses its arguments: {said}") from error
-    _check_constraints(made, path)
-    return made
-
-
-def without_own_keys(node: Any) -> Any:
-    """Return a config node without the keys that are for this program, at every depth."""
-    if isinstance(node, Mapping):
-        return {key: without_own_keys(value) for key, value in node.items() if key not in OWN_KEYS}
-    if isinstance(node, list):
-        return [without_own_keys(value) for value in node]
-    return node
-
-
-def _fit_types(node: Any) -> Any:
-    """Turn lists into tuples where scikit-learn accepts nothing else; YAML has no tuples."""
-    if isinstance(node, list):
-        return [_fit_types(value) for value in node]
-    if not isinstance(node, Mapping):
-        return node
-    fitted = {key: _fit_types(value) for key, value in node.items()}
-    if not isinstance(node.get(TARGET), str):
-        return fitted
-    constraints = getattr(locate(node[TARGET]), "_parameter_constraints", None) or {}
-    for key, value in fitted.items():
-        if isinstance(value, list) and tuple in _kinds(constraints.get(key)):
-            fitted[key] = {TARGET: "builtins.tuple", "_args_": [value]}
-    return fitted
-
-
-def _kinds(constraint: Any) -> Sequence[Any]:
-    return constraint if isinstance(constraint, list) else ()
-
-
-def _check_constraints(made: Any, path: str) -> None:
-    """Ask scikit-learn about the values now, not after the data are loaded."""
-    if not hasattr(made, "get_params"):
-        return
-    from sklearn.utils._param_validation import (
-        InvalidParameterError,
-        validate_parameter_constraints,
-    )
-
-    inner = [value for value in made.get_params(deep=True).values() if hasattr(value, "get_params")]
-    for estimator in (made, *inner):
-        constraints = getattr(estimator, "_parameter_constraints", None)
-        if not constraints or isinstance(estimator, type):
-            continue
-        try:
-            validate_parameter_constraints(
-                constraints,
-                estimator.get_params(deep=False),
-                caller_name=type(estimator).__name__,
-            )
-        except InvalidParameterError as error:
-            raise ConfigError(f"{path}: {error}") from error

@@ -21,6 +21,7 @@ class Resume(Enum):
     """What to do about runs that the results store already has, or had."""
 
     missing = "missing"
+    failed = "failed"
     never = "never"
     cached_only = "cached_only"
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from sitrepbench.config.compose import compose
-from sitrepbench.config.run_config import RunConfig, check_config
+from sitrepbench.config.compose import EXPERIMENTS, master_config, program_loader
+from sitrepbench.config.run_config import RunConfig
+from sitrepbench.config.sweeping import JobComposer
 from sitrepbench.errors import ConfigError
 from sitrepbench.resources import resource_folder
 
@@ -46,17 +50,19 @@ def final_test_reason(config: RunConfig) -> str | None:
     path = resource_folder("experiments") / f"{config.study}.yaml"
     if not path.is_file():
         return None
-    content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    content = _content(text)
     reason = content.get("final_test") if isinstance(content, dict) else None
     if not reason:
         return None
-    if not any(_same(config.tree, tree) for tree in _declared(config.study, content, config)):
+    chosen = _listed(content, config.overrides)
+    if chosen is None or not _same(config.tree, _declared(path, text, chosen)):
         raise ConfigError(
             f"study {config.study!r} declares its look at a test split for its own dataset, "
             "protocol, features and models as committed, and this is another run. Leave the "
             "changes out, or run outside the study with unlock.reason='...'"
         )
-    if not _as_committed(path):
+    if not _as_committed(path, text, _git_state(path)):
         raise ConfigError(
             f"study {config.study!r} declares a look at a test split, but {path.name} is not "
             "committed as it stands. Commit it first: a declared look is one that others can see."
@@ -64,25 +70,71 @@ def final_test_reason(config: RunConfig) -> str | None:
     return str(reason)
 
 
-def _declared(
-    study: str, content: Mapping[str, Any], config: RunConfig
-) -> Iterator[Mapping[str, Any]]:
-    """Yield what the study itself says for this run: composed anew, with its own choices only."""
+# What follows is asked for every run of a study, and kept per process by the file's content.
+
+
+@lru_cache(maxsize=16)
+def _content(text: str) -> Any:
+    return yaml.safe_load(text)
+
+
+def _listed(content: Mapping[str, Any], overrides: Sequence[str]) -> tuple[str, ...] | None:
+    """Return which combination of the study's own sweep a run is; None if it is none."""
     swept = ((content.get("hydra") or {}).get("sweeper") or {}).get("params") or {}
-    chosen = []
+    chosen: list[str] = []
     for key, values in swept.items():
-        given = [text for text in config.overrides if text.partition("=")[0] == key]
+        given = [text for text in overrides if text.partition("=")[0] == key]
         # Only values that the study lists; anything else is not its run.
-        listed = [value.strip() for value in str(values).split(",")]
-        chosen += [text for text in given if text.partition("=")[2] in listed]
-    yield check_config(compose([f"experiments={study}", *chosen])).tree
+        if not given or given[-1] not in _expanded(key, str(values)):
+            return None
+        chosen.append(given[-1])
+    return tuple(chosen)
+
+
+@lru_cache(maxsize=256)
+def _expanded(key: str, values: str) -> frozenset[str]:
+    """Return a swept key's values as overrides, in Hydra's grammar; none for an interval."""
+    parser = OverridesParser.create(config_loader=program_loader())
+    (parsed,) = parser.parse_overrides([f"{key}={values}"])
+    if not parsed.is_sweep_override():
+        return frozenset({f"{key}={parsed.get_value_element_as_str()}"})
+    if not parsed.is_discrete_sweep():
+        return frozenset()
+    return frozenset(f"{key}={value}" for value in parsed.sweep_string_iterator())
+
+
+@lru_cache(maxsize=4096)
+def _declared(path: Path, text: str, chosen: tuple[str, ...]) -> Mapping[str, Any]:
+    """Return what the study itself says for a run: composed anew, with its own choices only."""
+    overrides = [f"{EXPERIMENTS}={path.stem}", *chosen]
+    (config,) = _composer(path, text).compose([overrides])
+    return config.tree
+
+
+@lru_cache(maxsize=4)
+def _composer(path: Path, text: str) -> JobComposer:
+    loader = program_loader()
+    return JobComposer(loader, master_config(loader))
 
 
 def _same(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
     return all(one[group] == two[group] for group in _HELD)
 
 
-def _as_committed(path: Path) -> bool:
+def _git_state(path: Path) -> tuple[int, ...]:
+    """Return what changes when something is added or committed, as far as files tell it."""
+    for folder in path.parents:
+        git = folder / ".git"
+        if git.is_file():  # a worktree or submodule, whose state lies elsewhere: ask each time
+            return (time.monotonic_ns(),)
+        if git.is_dir():
+            files = (git / "index", git / "HEAD", git / "logs" / "HEAD")
+            return tuple(file.stat().st_mtime_ns if file.is_file() else 0 for file in files)
+    return ()
+
+
+@lru_cache(maxsize=16)
+def _as_committed(path: Path, text: str, git_state: tuple[int, ...]) -> bool:
     """Return whether a file is tracked and unchanged; what was installed counts as released."""
 
     def git(*arguments: str) -> subprocess.CompletedProcess[str] | None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -31,9 +32,22 @@ def check_targets(tree: Mapping[str, Any]) -> None:
     tree : mapping
         The resolved configuration as plain containers.
     """
-    problems = [problem for path, node in _nodes(tree, "") for problem in _problems(path, node)]
+    problems = target_problems(tree)
     if problems:
         raise ConfigError("\n".join(problems))
+
+
+def target_problems(node: Any, path: str = "") -> list[str]:
+    """Return every unknown, missing or mistyped argument in a part of a config, as messages.
+
+    Parameters
+    ----------
+    node : object
+        The part, resolved, as plain containers.
+    path : str
+        Its own dotted path; empty for a whole config.
+    """
+    return [problem for where, found in _nodes(node, path) for problem in _problems(where, found)]
 
 
 def locate(target: str) -> Any:
@@ -63,11 +77,31 @@ def locate(target: str) -> Any:
 
 def parameters_of(target: str) -> dict[str, inspect.Parameter]:
     """Return the parameters that a target can be given by name; empty if it tells none."""
+    return dict(_parameters(locate(target)))
+
+
+def _parameters(located: Any) -> Mapping[str, inspect.Parameter]:
+    return _signature(located) if isinstance(located, Hashable) else {}
+
+
+# Kept per object, not per name: a module that is loaded anew brings new objects.
+@lru_cache(maxsize=256)
+def _signature(located: Any) -> dict[str, inspect.Parameter]:
     try:
-        signature = inspect.signature(locate(target))
+        signature = inspect.signature(located)
     except (TypeError, ValueError):
         return {}
     return dict(signature.parameters)
+
+
+@lru_cache(maxsize=256)
+def _type_hints(located: Any) -> dict[str, Any]:
+    return typing.get_type_hints(located.__init__ if inspect.isclass(located) else located)
+
+
+@lru_cache(maxsize=2048)
+def _value_check(located: Any, key: str) -> TypeAdapter[Any]:
+    return TypeAdapter(_type_hints(located)[key], config={"arbitrary_types_allowed": True})
 
 
 def _nested_owner(path: str) -> Any:
@@ -93,11 +127,12 @@ def _nodes(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def _problems(path: str, node: Mapping[str, Any]) -> Iterator[str]:
     target = node[TARGET]
     try:
-        parameters = parameters_of(target)
+        located = locate(target)
     except ConfigError as error:
         yield f"{path}._target_: {error}"
         return
-    if not parameters and not inspect.isclass(locate(target)):
+    parameters = _parameters(located)
+    if not parameters and not inspect.isclass(located):
         return
     named = {
         name: parameter
@@ -105,7 +140,7 @@ def _problems(path: str, node: Mapping[str, Any]) -> Iterator[str]:
         if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
     }
     anything = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    given = [key for key in node if key not in HYDRA_KEYS | OWN_KEYS]
+    given = [key for key in node if key not in HYDRA_KEYS and key not in OWN_KEYS]
     short = target.rpartition(".")[2]
     for key in given:
         if key not in named and not anything:
@@ -118,21 +153,19 @@ def _problems(path: str, node: Mapping[str, Any]) -> Iterator[str]:
             if parameter.default is parameter.empty and (name not in node or node[name] == "???"):
                 yield f"{path}.{name} is required: give {path}.{name}=..."
     if target.startswith("sitrepbench."):
-        yield from _type_problems(path, node, target, [key for key in given if key in named])
+        yield from _type_problems(path, node, located, [key for key in given if key in named])
 
 
 def _type_problems(
-    path: str, node: Mapping[str, Any], target: str, given: list[str]
+    path: str, node: Mapping[str, Any], located: Any, given: list[str]
 ) -> Iterator[str]:
-    located = locate(target)
-    function = located.__init__ if inspect.isclass(located) else located
-    hints = typing.get_type_hints(function)
+    hints = _type_hints(located)
     for key in given:
         value = node[key]
         if key not in hints or value == "???" or (isinstance(value, Mapping) and TARGET in value):
             continue
         try:
-            TypeAdapter(hints[key], config={"arbitrary_types_allowed": True}).validate_python(value)
+            _value_check(located, key).validate_python(value)
         except ValidationError as error:
             said = "; ".join(dict.fromkeys(item["msg"] for item in error.errors()))
             yield f"{path}.{key}={value!r}: {said[0].lower()}{said[1:]}"

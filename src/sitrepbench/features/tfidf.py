@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sklearn.compose import ColumnTransformer
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import (
+    CountVectorizer,
+    HashingVectorizer,
+    TfidfVectorizer,
+)
 
 from sitrepbench.data.dataset import TEXT
 from sitrepbench.errors import ConfigError
@@ -30,7 +34,7 @@ def word_tfidf(
     """
     vectorizer = TfidfVectorizer(
         analyzer="word",
-        ngram_range=_pair(ngram_range),
+        ngram_range=ngram_pair(ngram_range),
         min_df=min_df,
         max_df=max_df,
         max_features=max_features,
@@ -40,7 +44,7 @@ def word_tfidf(
         if isinstance(stop_words, Sequence) and not isinstance(stop_words, str)
         else stop_words,
     )
-    return _on_text(word=vectorizer)
+    return bound_to_text(word=vectorizer)
 
 
 def char_tfidf(
@@ -56,14 +60,14 @@ def char_tfidf(
     """Return TF-IDF of character n-grams (by default within word boundaries)."""
     vectorizer = TfidfVectorizer(
         analyzer=analyzer,
-        ngram_range=_pair(ngram_range),
+        ngram_range=ngram_pair(ngram_range),
         min_df=min_df,
         max_df=max_df,
         max_features=max_features,
         lowercase=lowercase,
         sublinear_tf=sublinear_tf,
     )
-    return _on_text(char=vectorizer)
+    return bound_to_text(char=vectorizer)
 
 
 def word_char_tfidf(
@@ -82,17 +86,19 @@ def word_char_tfidf(
     char = char_tfidf(
         char_ngrams, min_df=min_df, max_df=max_df, lowercase=lowercase, sublinear_tf=sublinear_tf
     )
-    return _on_text(word=word.transformers[0][1], char=char.transformers[0][1])
+    return bound_to_text(word=word.transformers[0][1], char=char.transformers[0][1])
 
 
-def _on_text(**vectorizers: TfidfVectorizer) -> ColumnTransformer:
+def bound_to_text(**vectorizers: CountVectorizer | HashingVectorizer) -> ColumnTransformer:
+    """Return text vectorisers side by side, each reading the column ``text`` of a DataFrame."""
     return ColumnTransformer(
         [(name, vectorizer, TEXT) for name, vectorizer in vectorizers.items()],
         sparse_threshold=1.0,
     )
 
 
-def _pair(ngram_range: Sequence[int]) -> tuple[int, int]:
+def ngram_pair(ngram_range: Sequence[int]) -> tuple[int, int]:
+    """Return a range of n-gram lengths as a tuple, checked."""
     # Configurations give lists; TfidfVectorizer insists on a tuple.
     if len(ngram_range) != 2 or not 1 <= ngram_range[0] <= ngram_range[1]:
         raise ConfigError(

@@ -238,7 +238,9 @@ def _per_fold(rows: PredictionsTable, part: str) -> pd.DataFrame:
 def _per_domain(rows: PredictionsTable) -> pd.DataFrame:
     columns = ["domain", "n", "documents", "labels", "macro_f1", "accuracy"]
     named = rows.frame["domain"].fillna("").astype(str)
-    kept = PredictionsTable(rows.frame[named != ""].reset_index(drop=True), rows.labels)
+    kept = rows
+    if (named == "").any():
+        kept = PredictionsTable(rows.frame[named != ""].reset_index(drop=True), rows.labels)
     if kept.frame.empty:
         return pd.DataFrame({name: [] for name in columns})
     domain, domains = pd.factorize(kept.frame["domain"], sort=True)

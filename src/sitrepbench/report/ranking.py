@@ -10,52 +10,69 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sitrepbench.predictions import is_test_part
-from sitrepbench.store.record import RunRecord
+from sitrepbench.parts import is_test_part
+from sitrepbench.store.index import IndexRow
 
 #: Rows shown of a long list.
 LISTED = 30
 
 
-def ranked(records: Sequence[RunRecord]) -> list[tuple[RunRecord, str]]:
-    """Return each run with the part that it is ranked by, best macro-F1 first.
+def ranked_rows(rows: Sequence[IndexRow]) -> list[IndexRow]:
+    """Return runs best first by the macro-F1 of the part that lists show.
 
-    Ranked by the development part (cv, dev, all); a test part only where there is no other.
+    That is the development part (cv, dev, all); a test part only where there is no other. Runs
+    without a score come last; equal ones stand as they came.
     """
-    rows = []
-    for record in records:
-        part = min(record.scores, key=lambda name: (is_test_part(name), name))
-        rows.append((record, part))
-    return sorted(rows, key=lambda row: _rank(row[0].scores[row[1]]["macro_f1"]))
+    return sorted(rows, key=lambda row: -_number(row, "macro_f1", missing=-math.inf))
 
 
-def _rank(score: float) -> float:
-    return math.inf if math.isnan(score) else -score
+def print_ranking(
+    rows: Sequence[IndexRow], *, console: Console, more: str = "sitrepbench list"
+) -> None:
+    """Print a table of runs, best first, at 80 columns.
 
-
-def print_ranking(records: Sequence[RunRecord], *, console: Console) -> None:
-    """Print a table of runs, best first, at 80 columns."""
+    Parameters
+    ----------
+    rows : sequence of IndexRow
+        In any order; `sitrepbench.store.index.row_of` makes one of a record.
+    console : Console
+        Where to.
+    more : str
+        The command that lists what does not fit in the table.
+    """
     table = Table(box=box.SIMPLE, pad_edge=False)
     for name in ("", "run", "scored", "macro-F1", "[low, high]", "accuracy", "key"):
         right = name in ("", "macro-F1", "accuracy")
         table.add_column(name, justify="right" if right else "left", no_wrap=True)
-    rows = ranked(records)
-    for place, (record, part) in enumerate(rows[:LISTED], start=1):
-        scores = record.scores[part]
+    for place, row in enumerate(ranked_rows(rows)[:LISTED], start=1):
         table.add_row(
             str(place),
-            Text(record.run_name),
-            Text(f"{record.dataset['name']} {part}"[:18]),
-            f"{scores['macro_f1']:.3f}",
-            Text(_interval(scores)),
-            f"{scores['accuracy']:.3f}",
-            record.key[:8],
+            Text(row.run_name),
+            Text(f"{row.dataset} {row.part}"[:18], style=test_style(row)),
+            _shown(_number(row, "macro_f1")),
+            Text(_interval(row)),
+            _shown(_number(row, "accuracy")),
+            row.key[:8],
         )
     console.print(table)
     if len(rows) > LISTED:
-        console.print(f"... and {len(rows) - LISTED} more: sitrepbench list", highlight=False)
+        console.print(f"... and {len(rows) - LISTED:,} more: {more}", highlight=False)
 
 
-def _interval(scores: dict[str, float]) -> str:
-    low, high = scores["macro_f1_low"], scores["macro_f1_high"]
-    return "" if math.isnan(low) else f"[{low:.3f}, {high:.3f}]"
+def test_style(row: IndexRow) -> str:
+    """Return the style in which a score is shown: one of a test split stands out."""
+    return "yellow" if is_test_part(row.part) else ""
+
+
+def _number(row: IndexRow, metric: str, *, missing: float = math.nan) -> float:
+    value = row.score(metric)
+    return missing if value is None or math.isnan(value) else value
+
+
+def _shown(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"
+
+
+def _interval(row: IndexRow) -> str:
+    low, high = _number(row, "macro_f1_low"), _number(row, "macro_f1_high")
+    return "" if math.isnan(low) or math.isnan(high) else f"[{low:.3f}, {high:.3f}]"

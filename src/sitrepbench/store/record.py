@@ -59,9 +59,11 @@ class RunRecord:
     created : str
         When the run finished, ISO 8601 in UTC.
     seconds : dict
-        ``total``, ``fit`` and ``predict`` wall time, seconds.
+        ``total``, ``fit`` and ``predict`` wall time, seconds; fit and predict as if nothing were
+        reused.
     peak_memory_mb : float
-        The highest resident set of the process, MiB.
+        The highest resident set while the run was computed, MiB, with what the process held
+        before; where the system cannot count anew (other than Linux), since the process began.
     looks : list of dict
         The looks at locked test splits that this run took: ``split, reason, time, by``.
     notes : list of str

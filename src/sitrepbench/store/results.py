@@ -1,9 +1,11 @@
 """The results store: the truth about runs, on disk.
 
 <results>/runs/<key>/      one finished run each, renamed into place whole
-<results>/partial/         runs being written; what a killed process leaves is swept away
+<results>/partial/         what is being written or removed; what a killed process leaves goes
 <results>/damaged/         records that could not be read, kept for a look
+<results>/failed/          the last failed attempt of runs that are not done
 <results>/locks/<key>      the claim on a run while it is computed
+<results>/sweeps/          the ledgers of sweeps
 <results>/looks.jsonl      the ledger of looks at test splits
 <results>/index.db         a copy of the records' headlines for lists; rebuilt at will
 """
@@ -15,17 +17,31 @@ import os
 import shutil
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from filelock import FileLock, Timeout
 
 from sitrepbench.errors import StoreError, closest
-from sitrepbench.predictions import PredictionsTable
-from sitrepbench.store.index import Index, IndexRow
-from sitrepbench.store.record import RunRecord, UnreadableError, read_record, write_record
+from sitrepbench.store.index import Index, IndexRow, folders_in
+
+# Records bring pandas along, which takes longer to load than a list to print: see `find`, `put`.
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sitrepbench.predictions import PredictionsTable
+    from sitrepbench.store.record import RunRecord
+
+RUNS_FOLDER = "runs"
+PARTIAL_FOLDER = "partial"
+DAMAGED_FOLDER = "damaged"
+LOCKS_FOLDER = "locks"
+
+
+class ClaimedError(StoreError):
+    """A run that another process computes at this moment."""
 
 
 class ResultsStore:
@@ -34,27 +50,29 @@ class ResultsStore:
     Parameters
     ----------
     folder : Path
-        Made on first use.
+        Made on first use; one that exists may be read where nothing can be written.
 
     Raises
     ------
     StoreError
-        When the folder cannot be made or written.
+        When there is none and it cannot be made.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
-        self.runs = self.folder / "runs"
+        self.runs = self.folder / RUNS_FOLDER
         self.unread: list[str] = []
+        self._swept = False
         try:
-            for name in ("runs", "partial", "locks"):
+            for name in (RUNS_FOLDER, PARTIAL_FOLDER, LOCKS_FOLDER):
                 if not (self.folder / name).is_dir():
                     (self.folder / name).mkdir(parents=True, exist_ok=True)
-            self.index = Index(self.folder / "index.db")
         except OSError as error:
-            raise StoreError(
-                f"{self.folder}: cannot be used as a results store: {error}"
-            ) from error
+            if not self.runs.is_dir():
+                raise StoreError(
+                    f"{self.folder}: cannot be used as a results store: {error}"
+                ) from error
+        self.index = Index(self.folder / "index.db")
 
     @contextlib.contextmanager
     def claim(self, key: str, *, timeout: float = -1) -> Iterator[None]:
@@ -68,18 +86,41 @@ class ResultsStore:
 
         Raises
         ------
-        StoreError
+        ClaimedError
             When another process holds it for longer than ``timeout``.
+        StoreError
+            When the store cannot be written.
         """
-        lock = FileLock(self.folder / "locks" / key)
+        lock = FileLock(self.folder / LOCKS_FOLDER / key)
         try:
             lock.acquire(timeout=timeout)
         except Timeout as error:
-            raise StoreError(f"run {key} is being computed by another process") from error
+            raise ClaimedError(f"run {key} is being computed by another process") from error
+        except OSError as error:
+            raise StoreError(
+                f"run {key} cannot be claimed in {self.folder}: {error}. Free some space or choose "
+                "another place with results_dir=FOLDER, and run the same command again."
+            ) from error
         try:
             yield
         finally:
             lock.release()
+
+    def finished(self) -> set[str]:
+        """Return the keys of all finished runs, by one look at the folder.
+
+        That a record is whole is checked when it is taken, by `find`.
+
+        Raises
+        ------
+        StoreError
+            When the store cannot be listed.
+        """
+        return folders_in(self.runs)
+
+    def has(self, keys: Iterable[str]) -> set[str]:
+        """Return those of the keys whose runs are finished; see `finished`."""
+        return self.finished().intersection(keys)
 
     def find(self, key: str) -> RunRecord | None:
         """Return the record of a finished run, None if there is none.
@@ -94,16 +135,14 @@ class ResultsStore:
         folder = self.runs / key
         if not folder.is_dir():
             return None
+        from sitrepbench.store.record import UnreadableError, read_record
+
         try:
             return read_record(folder)
         except UnreadableError:
             raise
-        except StoreError:
-            aside = self.folder / "damaged" / f"{key}-{uuid.uuid4().hex[:8]}"
-            aside.parent.mkdir(exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):
-                folder.rename(aside)
-            self.index.remove(key)
+        except StoreError as error:
+            self._set_aside(key, error)
             return None
 
     def put(
@@ -112,10 +151,17 @@ class ResultsStore:
         """Store a finished run and return its record with its folder.
 
         A record of the same key is replaced. The caller holds the claim.
+
+        Raises
+        ------
+        StoreError
+            When it cannot be written. The index is only a copy: what it cannot take now, it
+            takes from the record later.
         """
+        from sitrepbench.store.record import write_record
+
         self._sweep_partial()
-        mark = f"{record.key}.{_this_host()}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
-        partial = self.folder / "partial" / mark
+        partial = self.folder / PARTIAL_FOLDER / self.partial_name(record.key)
         final = self.runs / record.key
         try:
             partial.mkdir()
@@ -138,13 +184,36 @@ class ResultsStore:
         self.index.add(stored)
         return stored
 
+    def remove(self, key: str) -> bool:
+        """Remove a finished run, and return whether that was done; one under way is left alone.
+
+        It is renamed away first, so that a record is whole or absent at any moment. The index
+        follows with the next list.
+
+        Raises
+        ------
+        StoreError
+            When the store cannot be written.
+        """
+        final = self.runs / key
+        try:
+            with self.claim(key, timeout=0):
+                away = self.folder / PARTIAL_FOLDER / self.partial_name(key)
+                final.rename(away)
+        except (FileNotFoundError, ClaimedError):
+            return False
+        except OSError as error:
+            raise StoreError(f"{final}: cannot be removed: {error.strerror or error}") from error
+        shutil.rmtree(away, ignore_errors=True)
+        return True
+
     def rows(self) -> list[IndexRow]:
         """Return the headlines of all finished runs, newest first.
 
         What could not be read is left in ``unread``, one message each.
         """
-        self.unread = self.index.follow(self.runs)
-        return self.index.rows()
+        rows, self.unread = self.index.rows(self.runs)
+        return rows
 
     def resolve(self, name: str) -> RunRecord:
         """Return the one run whose key begins with ``name`` or whose run name it is.
@@ -162,22 +231,49 @@ class ResultsStore:
             raise StoreError(f"no run {name!r} in {self.folder}.{hint} See: sitrepbench list")
         if len(found) > 1:
             keys = ", ".join(f"{row.key} ({row.run_name})" for row in found[:5])
-            raise StoreError(f"{name!r} could be any of {len(found)} runs: {keys} ...")
+            more = " ..." if len(found) > 5 else ""
+            raise StoreError(f"{name!r} could be any of {len(found)} runs: {keys}{more}")
         record = self.find(found[0].key)
         if record is None:
             raise StoreError(f"run {found[0].key} is damaged and was set aside; run it again")
         return record
 
-    def _sweep_partial(self) -> None:
-        """Remove what killed processes left half written."""
+    def partial_name(self, name: str) -> str:
+        """Return a fresh name in ``partial/`` that says whose it is: key, host, process, nonce."""
+        return f"{name}.{_this_host()}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+
+    def abandoned(self) -> list[Path]:
+        """Return what killed processes of this host left in ``partial/``."""
         import psutil
 
-        for left in (self.folder / "partial").iterdir():
-            pieces = left.name.split(".")
-            if len(pieces) < 4 or pieces[1] != _this_host():
-                continue  # another host's, and only it knows whether the process lives
-            if not psutil.pid_exists(int(pieces[2])):
-                shutil.rmtree(left, ignore_errors=True)
+        left = []
+        with contextlib.suppress(OSError):
+            for entry in sorted((self.folder / PARTIAL_FOLDER).iterdir()):
+                pieces = entry.name.split(".")
+                # Another host's is left alone: only it knows whether the process lives.
+                ours = len(pieces) >= 4 and pieces[1] == _this_host() and pieces[2].isdecimal()
+                if ours and not psutil.pid_exists(int(pieces[2][:10])):
+                    left.append(entry)
+        return left
+
+    def _sweep_partial(self) -> None:
+        """Remove what killed processes left half written; once, for it costs as much as a run."""
+        if self._swept:
+            return
+        self._swept = True
+        for left in self.abandoned():
+            shutil.rmtree(left, ignore_errors=True)
+
+    def _set_aside(self, key: str, why: StoreError) -> None:
+        aside = self.folder / DAMAGED_FOLDER / f"{key}-{uuid.uuid4().hex[:8]}"
+        try:
+            aside.parent.mkdir(exist_ok=True)
+            (self.runs / key).rename(aside)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise StoreError(f"{why}; and it cannot be set aside: {error}") from why
+        self.index.remove(key)
 
 
 def _this_host() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -11,13 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from sitrepbench.errors import TrackingError
 from sitrepbench.tracking.database import (
     WRITER_TAG,
+    AwayError,
     describe_damage,
     describe_lock,
     prepare_database,
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 #: Logging one record takes well under a second; only a stuck process holds the lock so long.
 _LOCK_SECONDS = 120.0
+#: The first HTTP status that says that the server, not the request, is at fault.
+_SERVER_ERROR = 500
 
 
 @dataclass(frozen=True)
@@ -43,28 +47,37 @@ class Connection:
 @contextmanager
 def tracking_errors(settings: TrackingSettings) -> Iterator[None]:
     """Turn whatever MLflow, its database or its server raises into a `TrackingError`."""
-    import_mlflow()
-    from mlflow.exceptions import MlflowException
-    from requests import RequestException
-
     try:
         yield
-    except (MlflowException, RequestException, sqlite3.Error, OSError) as error:
-        raise TrackingError(_explain(settings, error)) from error
+    except (sqlite3.Error, OSError) as error:
+        # What requests raises when a server cannot be reached is an OSError too.
+        raise _explained(settings, error, away=settings.database is None) from error
+    except Exception as error:
+        # Loaded only where MLflow was: the class is asked for, not imported.
+        raised = getattr(sys.modules.get("mlflow.exceptions"), "MlflowException", ())
+        if not isinstance(error, raised):
+            raise
+        status = error.get_http_status_code()
+        away = settings.database is None and status >= _SERVER_ERROR
+        raise _explained(settings, error, away=away) from error
 
 
 @contextmanager
-def tracking_lock(settings: TrackingSettings) -> Iterator[None]:
+def tracking_lock(settings: TrackingSettings, *, seconds: float = _LOCK_SECONDS) -> Iterator[None]:
     """Let the processes of one results store log one after the other."""
     settings.lock.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(settings.lock)
     try:
-        with FileLock(settings.lock, timeout=_LOCK_SECONDS):
-            yield
+        lock.acquire(timeout=seconds)
     except Timeout as error:
-        raise TrackingError(
-            f"{settings.lock} is held for more than {_LOCK_SECONDS:g} s by another process that "
+        raise AwayError(
+            f"{settings.lock} is held for more than {seconds:g} s by another process that "
             f"logs to {settings.shown_uri}. If none is running, delete the lock file."
         ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def open_client(settings: TrackingSettings) -> MlflowClient:
@@ -95,12 +108,10 @@ def open_experiment(settings: TrackingSettings) -> Connection:
     client = open_client(settings)
     found = client.get_experiment_by_name(settings.experiment)
     if found is None:
-        folder = settings.experiment.replace("/", "-")
-        root = settings.artifact_root
         try:
             made = client.create_experiment(
                 settings.experiment,
-                artifact_location=f"{root.rstrip('/')}/{folder}" if root else None,
+                artifact_location=settings.artifact_location,
                 tags={WRITER_TAG: version("mlflow")},
             )
         except MlflowException:
@@ -111,15 +122,20 @@ def open_experiment(settings: TrackingSettings) -> Connection:
         else:
             return Connection(client, str(made))
     if found.lifecycle_stage == LifecycleStage.DELETED:
-        raise TrackingError(
-            f"the experiment {settings.experiment!r} was deleted in MLflow. Bring it back with "
-            f"MLFLOW_TRACKING_URI={settings.shown_uri} mlflow experiments restore "
-            f"--experiment-id {found.experiment_id}, or choose another name by "
-            f"tracking.experiment=NAME."
-        )
+        raise TrackingError(describe_deletion(settings, found.experiment_id))
     if settings.database and found.tags.get(WRITER_TAG) != version("mlflow"):
         client.set_experiment_tag(found.experiment_id, WRITER_TAG, version("mlflow"))
     return Connection(client, str(found.experiment_id))
+
+
+def describe_deletion(settings: TrackingSettings, experiment_id: object) -> str:
+    """Return the message for an experiment that somebody deleted in MLflow."""
+    return (
+        f"the experiment {settings.experiment!r} was deleted in MLflow. Bring it back with "
+        f"MLFLOW_TRACKING_URI={settings.shown_uri} mlflow experiments restore "
+        f"--experiment-id {experiment_id}, or choose another name by "
+        f"tracking.experiment=NAME."
+    )
 
 
 @lru_cache(maxsize=8)
@@ -138,7 +154,7 @@ def _wait_for_server(settings: TrackingSettings) -> None:
         if problem is None:
             return
         if time.monotonic() + pause > deadline:
-            raise TrackingError(
+            raise AwayError(
                 f"the MLflow server {settings.shown_uri} does not answer ({problem}). Start it, "
                 f"correct tracking.uri, or use tracking=none."
             )
@@ -158,11 +174,14 @@ def server_problem(uri: str) -> str | None:
         return str(getattr(error, "reason", error))
 
 
-def _explain(settings: TrackingSettings, error: Any) -> str:
+def _explained(settings: TrackingSettings, error: Exception, *, away: bool) -> TrackingError:
     text = str(error).strip() or type(error).__name__
+    first = text.splitlines()[0]
     database = settings.database
     if database and "locked" in text:
-        return describe_lock(database, settings.patience_seconds)
+        return AwayError(describe_lock(database, settings.patience_seconds))
     if database and any(word in text for word in ("malformed", "not a database", "disk image")):
-        return describe_damage(database, text.splitlines()[0])
-    return f"MLflow at {settings.shown_uri} refused: {text.splitlines()[0]}."
+        return TrackingError(describe_damage(database, first))
+    return (AwayError if away else TrackingError)(
+        f"MLflow at {settings.shown_uri} refused: {first}."
+    )

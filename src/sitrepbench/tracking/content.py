@@ -14,7 +14,6 @@ from typing import Any
 from sitrepbench.metrics.summary import Summary
 from sitrepbench.predictions import is_test_part
 from sitrepbench.store.record import RunRecord
-from sitrepbench.tracking.processes import this_host, this_process
 
 #: MLflow takes 6,000 characters, but nobody reads them in a table; config.yaml has them all.
 MAX_PARAM_LENGTH = 500
@@ -28,6 +27,8 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 #: The name of the features of a model that reads the sentences itself.
 NOTHING = "none"
 _SEEDS = frozenset({"seed", "random_state"})
+#: The groups of which a run chooses an option.
+CHOICES = ("dataset", "protocol", "features", "model")
 
 #: The marks that say "cut".
 _CUT = " ... (cut, {length} characters; config.yaml has it all)"
@@ -38,12 +39,16 @@ def run_params(record: RunRecord) -> dict[str, str]:
 
     What is empty is left out, so are paths and settings that decide nothing; secrets are hidden.
     """
-    names = shown_names(record)
+    return shown_params(record.config, shown_names(record))
+
+
+def shown_params(config: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:
+    """Return the parameters of a resolved configuration, of which ``names`` were chosen."""
     params = {kind: name for kind, name in names.items() if name}
-    for name, value in _flatten(record.config, ""):
+    for name, value in _flatten(config, ""):
         head = name.split(".")[0]
         if head not in _LEFT_OUT and not (head == "features" and names.get(head) == NOTHING):
-            params[name] = _shown(name, value)
+            params[metric_name(name)] = _shown(name, value)
     return params
 
 
@@ -86,7 +91,7 @@ def development_part(summaries: Mapping[str, Any]) -> str | None:
 
 
 def metric_name(name: str) -> str:
-    """Return ``name`` with what MLflow refuses in metric names replaced.
+    """Return ``name`` with what MLflow refuses in names of metrics and parameters replaced.
 
     >>> metric_name("f1/killed (civilians)")
     'f1/killed _civilians_'
@@ -94,25 +99,23 @@ def metric_name(name: str) -> str:
     return re.sub(r"/+", "/", re.sub(r"[^\w .:/-]", "_", name)).strip("/")
 
 
-def run_tags(record: RunRecord) -> dict[str, str]:
-    """Return the tags: what the run is, where it comes from, and who logs it."""
+def run_tags(record: RunRecord, params: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the tags: what the run is and where it comes from."""
     names, environment = shown_names(record), record.environment
     tags = {
         "kind": "run",
         "state": "done",
         "study": record.study,
-        **{kind: names.get(kind, "") for kind in ("dataset", "protocol", "features", "model")},
+        **{kind: names.get(kind, "") for kind in CHOICES},
         "dataset": str(record.dataset.get("name") or names.get("dataset", "")),
         "dataset_digest": str(record.dataset.get("digest", "")),
-        "setup": setup_name(record),
+        "setup": setup_name(record, params),
         "content_key": record.key,
         "predictions_digest": record.predictions_digest,
         "looks": str(len(record.looks)),
         "commit": str(environment.get("commit") or ""),
         "dirty": _yes_no(environment.get("dirty")),
         "version": str(environment.get("sitrepbench") or ""),
-        "host": this_host(),
-        "process": this_process(),
         "mlflow.source.name": "sitrepbench",
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": str(environment.get("commit") or ""),
@@ -120,9 +123,10 @@ def run_tags(record: RunRecord) -> dict[str, str]:
     return {name: value for name, value in tags.items() if value}
 
 
-def setup_name(record: RunRecord) -> str:
+def setup_name(record: RunRecord, params: Mapping[str, str] | None = None) -> str:
     """Return a name that runs share which differ in nothing but their seed."""
-    params = {name: value for name, value in run_params(record).items() if not is_seed(name)}
+    shown = run_params(record) if params is None else params
+    params = {name: value for name, value in shown.items() if not is_seed(name)}
     digest = hashlib.sha256(json.dumps(sorted(params.items())).encode()).hexdigest()[:4]
     names = (_short_name(record, kind) for kind in ("model", "features"))
     return " ".join([*(name for name in names if name not in ("", NOTHING)), digest])
@@ -173,27 +177,6 @@ def repeat_command(record: RunRecord) -> str:
     return " ".join(["sitrepbench run", *(shlex.quote(item) for item in record.overrides)])
 
 
-def varied_params(records: list[RunRecord], *, limit: int = 6) -> list[str]:
-    """Return the parameters in which the runs differ, those that tell most apart first.
-
-    What follows from the choice of a model or of features is told by that choice, so a parameter
-    counts only where it varies among runs that agree on it.
-    """
-    varied: dict[str, int] = {}
-    flat = [(shown_names(record), run_params(record)) for record in records]
-    for name in sorted({name for _, params in flat for name in params}):
-        head, _, last = name.partition(".")
-        if name in ("dataset", "protocol", "features", "model") or last == "target":
-            continue
-        values: dict[str, set[str]] = {}
-        for names, params in flat:
-            values.setdefault(names.get(head, ""), set()).add(params.get(name, ""))
-        most = max(len(found) for found in values.values())
-        if most > 1:
-            varied[name] = most
-    return sorted(varied, key=lambda name: (is_seed(name), -varied[name], name))[:limit]
-
-
 def _flatten(value: Any, name: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
         for key, item in value.items():
@@ -210,11 +193,16 @@ def _flatten(value: Any, name: str) -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
+def without_credentials(text: str) -> str:
+    """Return a text with the user and the password of every address hidden."""
+    return _CREDENTIALS.sub("***@", text)
+
+
 def _shown(name: str, value: Any) -> str:
     if _SECRET.search(name):
         return "***"
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-    text = _CREDENTIALS.sub("***@", text)
+    text = without_credentials(text)
     if len(text) > MAX_PARAM_LENGTH:
         mark = _CUT.format(length=len(text))
         return text[: MAX_PARAM_LENGTH - len(mark)] + mark

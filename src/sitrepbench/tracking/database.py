@@ -34,11 +34,20 @@ _REVISION = re.compile(r"""^revision\b[^=\n]*=\s*["'](\w+)["']""", re.MULTILINE)
 _DOWN_REVISION = re.compile(r"""^down_revision\b[^=\n]*=\s*["'](\w+)["']""", re.MULTILINE)
 
 
-def prepare_database(path: Path, *, artifact_root: str, patience_seconds: float) -> None:
+class AwayError(TrackingError):
+    """MLflow cannot be reached now, and waiting may help."""
+
+
+def prepare_database(path: Path, *, artifact_root: str, patience_seconds: float) -> str:
     """Make sure that ``path`` is a database of the installed MLflow's own revision.
 
     A missing file is created, under a lock and in one step; one of an older revision is copied
     to ``<name>.<revision>.bak`` and migrated; any number of processes may call this at once.
+
+    Returns
+    -------
+    str
+        The schema revision of the file.
 
     Raises
     ------
@@ -46,16 +55,18 @@ def prepare_database(path: Path, *, artifact_root: str, patience_seconds: float)
         When the file is no MLflow database, is damaged, stays locked for longer than
         ``patience_seconds``, or was written by a newer MLflow.
     """
-    if _read_revision(path, patience_seconds) == known_revisions()[0]:
-        return
+    newest = known_revisions()[0]
+    if _read_revision(path, patience_seconds) == newest:
+        return newest
     with _creation_lock(path):
         revision = _read_revision(path, patience_seconds)
         if revision is None:
             _create(path, artifact_root)
         elif revision not in known_revisions():
             raise TrackingError(_unknown_revision(path, revision))
-        elif revision != known_revisions()[0]:
+        elif revision != newest:
             _migrate(path, revision, patience_seconds)
+    return newest
 
 
 @lru_cache(maxsize=1)
@@ -179,7 +190,7 @@ def _sqlite_errors(path: Path, patience_seconds: float) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         if "locked" in str(error):
-            raise TrackingError(describe_lock(path, patience_seconds)) from error
+            raise AwayError(describe_lock(path, patience_seconds)) from error
         raise TrackingError(describe_damage(path, str(error))) from error
     except sqlite3.DatabaseError as error:
         raise TrackingError(describe_damage(path, str(error))) from error

@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-import getpass
-import json
-import sqlite3
-import tempfile
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import closing
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 
 from sitrepbench.metrics.summary import Summary, summarise
 from sitrepbench.store.record import RunRecord
-from sitrepbench.tracking.artifacts import write_artifacts
-from sitrepbench.tracking.connection import (
-    Connection,
-    open_experiment,
-    tracking_errors,
-    tracking_lock,
-)
-from sitrepbench.tracking.content import (
-    run_description,
-    run_metrics,
-    run_params,
-    run_tags,
-    run_times,
-)
-from sitrepbench.tracking.processes import is_alive, this_host, this_process
+from sitrepbench.tracking.connection import tracking_errors, tracking_lock
+from sitrepbench.tracking.entries import ATTEMPT, CONTENT_KEY, RUN, Entry, run_entry
 from sitrepbench.tracking.settings import TrackingSettings
+from sitrepbench.tracking.stores import TrackingStore, open_store, study_experiments
 
-if TYPE_CHECKING:
-    from mlflow.entities import DatasetInput, Run
-
-#: The length of MLflow's digest field; the whole sha256 is in the tag ``dataset_digest``.
-_DIGEST_LENGTH = 36
-#: A run of another host that is still being logged after so long was left behind.
-_ABANDONED_SECONDS = 3600
-_PAGE = 1000
+SUPERSEDED_TAG = "superseded"
 
 
 def log_record(
@@ -71,8 +47,8 @@ def log_record(
     """
     if not settings.enabled:
         return ""
-    with tracking_errors(settings), tracking_lock(settings):
-        return _log_once(record, summaries, open_experiment(settings))
+    with tracking_errors(settings), tracking_lock(settings), open_store(settings) as store:
+        return log_entries([run_entry(record, summaries)], store)[record.key][0]
 
 
 def reconcile(records: Iterable[RunRecord], settings: TrackingSettings) -> list[str]:
@@ -88,138 +64,138 @@ def reconcile(records: Iterable[RunRecord], settings: TrackingSettings) -> list[
     TrackingError
         As `log_record` does.
     """
+    by_key = {record.key: record for record in records}
+    return log_missing(by_key, by_key.get, settings)
+
+
+def log_missing(
+    keys: Iterable[str],
+    load: Callable[[str], RunRecord | None],
+    settings: TrackingSettings,
+) -> list[str]:
+    """Log the runs of these content keys that are not in MLflow yet, and tidy up.
+
+    Parameters
+    ----------
+    keys : iterable of str
+        The content keys of finished runs.
+    load : callable
+        Returns the record of a key, None where there is none any more; asked only for what is
+        missing, so that thousands of keys that are there cost next to nothing.
+    settings : TrackingSettings
+        Where to log to.
+
+    Returns
+    -------
+    list of str
+        The content keys that were logged now.
+
+    Raises
+    ------
+    TrackingError
+        As `log_record` does.
+    """
     if not settings.enabled:
         return []
-    logged = []
-    with tracking_errors(settings), tracking_lock(settings):
-        connection = open_experiment(settings)
-        there = _finished_keys(connection, settings)
-        for record in records:
-            if record.key in there:
-                continue
-            predictions = record.predictions()
-            summaries = {part: summarise(predictions, part) for part in predictions.parts}
-            _log_once(record, summaries, connection)
-            logged.append(record.key)
-        _close_abandoned(connection)
+    logged: list[str] = []
+    with tracking_errors(settings), ExitStack() as stack:
+        with tracking_lock(settings):
+            store = stack.enter_context(open_store(settings))
+            missing = missing_keys(list(keys), store)
+        for start in range(0, len(missing), store.group):
+            found = [load(key) for key in missing[start : start + store.group]]
+            entries = [run_entry(record, summaries_of(record)) for record in found if record]
+            # Held while writing alone, so that processes which share a store take turns.
+            with tracking_lock(settings):
+                done = log_entries(entries, store)
+            logged += [key for key, (_, now) in done.items() if now]
+        with tracking_lock(settings):
+            tidy_up(store)
     return logged
 
 
-def _log_once(record: RunRecord, summaries: Mapping[str, Summary], connection: Connection) -> str:
-    for run in _search(connection, f"tags.content_key = '{record.key}'"):
-        if run.info.status == "FINISHED":
-            return str(run.info.run_id)
-        if _is_abandoned(run):
-            connection.client.delete_run(run.info.run_id)
-    return _log(record, summaries, connection)
+def forget_runs(keys: Collection[str], settings: TrackingSettings) -> int:
+    """Mark the MLflow runs of these content keys as deleted, in the experiments of all studies.
+
+    So are their failed attempts. Artifacts in a local folder are removed, for they hold the
+    predictions' place on the disk; those of a server are left to ``mlflow gc``.
+
+    Returns
+    -------
+    int
+        How many finished runs were marked.
+
+    Raises
+    ------
+    TrackingError
+        As `log_record` does.
+    """
+    if not settings.enabled or not keys:
+        return 0
+    if settings.database is not None and not settings.database.exists():
+        return 0
+    wanted = set(keys)
+    forgotten = 0
+    with tracking_errors(settings), tracking_lock(settings):
+        for name in study_experiments(settings):
+            with open_store(replace(settings, experiment=name)) as store:
+                runs = store.find(RUN, wanted)
+                tried = [run for run in store.find(ATTEMPT) if run.tags[CONTENT_KEY] in wanted]
+                store.delete([run.run_id for run in (*runs, *tried)], files=True)
+                forgotten += sum(run.whole for run in runs)
+    return forgotten
 
 
-def _log(record: RunRecord, summaries: Mapping[str, Summary], connection: Connection) -> str:
-    from mlflow.entities import Metric, Param
-
-    client = connection.client
-    start, end = run_times(record)
-    tags = run_tags(record)
-    tags["mlflow.user"] = _user()
-    tags["mlflow.note.content"] = run_description(record, summaries)
-    tags["logged_since"] = str(int(time.time()))
-    with tempfile.TemporaryDirectory(prefix="sitrepbench-") as folder:
-        write_artifacts(record, summaries, Path(folder))
-        run = client.create_run(
-            connection.experiment_id, start_time=start, tags=tags, run_name=record.run_name
-        )
-        run_id = str(run.info.run_id)
-        client.log_batch(
-            run_id,
-            metrics=[
-                Metric(name, value, end, 0)
-                for name, value in run_metrics(record, summaries).items()
-            ],
-            params=[Param(name, value) for name, value in run_params(record).items()],
-        )
-        client.log_inputs(run_id, _dataset_inputs(record))
-        client.log_artifacts(run_id, folder)
-    client.set_terminated(run_id, status="FINISHED", end_time=end)
-    return run_id
+def summaries_of(record: RunRecord) -> dict[str, Summary]:
+    """Return the summary of every part of a record; this costs far more than logging it."""
+    predictions = record.predictions()
+    return {part: summarise(predictions, part) for part in predictions.parts}
 
 
-def _dataset_inputs(record: RunRecord) -> list[DatasetInput]:
-    inputs = [_dataset_input(record.dataset, "evaluation")]
-    if record.dataset.get("trained_on"):
-        inputs.append(_dataset_input(record.dataset["trained_on"], "training"))
-    return inputs
+def missing_keys(keys: Sequence[str], store: TrackingStore) -> list[str]:
+    """Return those of the content keys of which no whole run is in MLflow, in their order."""
+    there = {run.tags[CONTENT_KEY] for run in store.find(RUN, keys) if run.whole}
+    return [key for key in dict.fromkeys(keys) if key not in there]
 
 
-def _dataset_input(data: Mapping[str, Any], context: str) -> DatasetInput:
-    # MLflow's own digest covers the first 10,000 rows only, so it gets ours.
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-    from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+def log_entries(entries: Sequence[Entry], store: TrackingStore) -> dict[str, tuple[str, bool]]:
+    """Write the entries that are not there yet; the caller holds the tracking lock.
 
-    dataset = Dataset(
-        name=str(data.get("name") or "dataset"),
-        digest=str(data.get("digest", ""))[:_DIGEST_LENGTH],
-        source_type="local",
-        source=json.dumps({"uri": str(data.get("source", ""))}),
-        profile=json.dumps(
-            {"num_rows": data.get("sentences"), "num_documents": data.get("documents")}
-        ),
-    )
-    return DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, context)])
-
-
-def _search(connection: Connection, condition: str) -> list[Run]:
-    found: list[Run] = []
-    token = None
-    while True:
-        page = connection.client.search_runs(
-            [connection.experiment_id],
-            filter_string=condition,
-            max_results=_PAGE,
-            page_token=token,
-        )
-        found += page
-        token = page.token
-        if not token:
-            return found
+    Returns
+    -------
+    dict
+        By identity the MLflow run's id, and whether it was written now.
+    """
+    done: dict[str, tuple[str, bool]] = {}
+    for kind in dict.fromkeys(entry.kind for entry in entries):
+        some = {entry.identity: entry for entry in entries if entry.kind == kind}
+        left_over: list[str] = []
+        for run in store.find(kind, some):
+            identity = run.tags[next(iter(some.values())).identity_tag]
+            if run.whole:
+                done.setdefault(identity, (run.run_id, False))
+            elif run.abandoned:
+                left_over.append(run.run_id)
+        if left_over:
+            store.delete(left_over)
+        fresh = [entry for identity, entry in some.items() if identity not in done]
+        for entry, run_id in zip(fresh, store.write(fresh), strict=True):
+            done[entry.identity] = (run_id, True)
+    return done
 
 
-def _finished_keys(connection: Connection, settings: TrackingSettings) -> set[str]:
-    """Return the content keys of the experiment's finished runs."""
-    if settings.database is None:
-        runs = _search(connection, "attributes.status = 'FINISHED' AND tags.kind = 'run'")
-        return {run.data.tags.get("content_key", "") for run in runs}
-    # MLflow's search costs 3 ms per run, and every start asks this.
-    with closing(sqlite3.connect(settings.database, timeout=settings.patience_seconds)) as base:
-        rows = base.execute(
-            "SELECT tags.value FROM tags JOIN runs ON tags.run_uuid = runs.run_uuid "
-            "WHERE runs.experiment_id = ? AND runs.status = 'FINISHED' "
-            "AND runs.lifecycle_stage = 'active' AND tags.key = 'content_key'",
-            (int(connection.experiment_id),),
-        )
-        return {str(row[0]) for row in rows}
-
-
-def _close_abandoned(connection: Connection) -> None:
-    """Mark as KILLED what runs for ever: MLflow has no heartbeat."""
-    for run in _search(
-        connection, f"attributes.status = 'RUNNING' AND tags.host = '{this_host()}'"
-    ):
-        if _is_abandoned(run):
-            connection.client.set_terminated(run.info.run_id, status="KILLED")
-
-
-def _is_abandoned(run: Run) -> bool:
-    tags = run.data.tags
-    if tags.get("host") == this_host():
-        # This very process holds the lock, so what it left open is a failed attempt of its own.
-        process = tags.get("process", "")
-        return process == this_process() or not is_alive(process)
-    since = float(tags.get("logged_since", 0))
-    return run.info.status != "RUNNING" or time.time() - since > _ABANDONED_SECONDS
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
+def tidy_up(store: TrackingStore) -> None:
+    """Close what killed processes left open, and mark failed attempts at what is done by now."""
+    for run in store.running():
+        if run.abandoned:
+            # MLflow has no heartbeat: what nobody ends runs for ever.
+            store.update(
+                run.run_id, status="KILLED", end=int(1000 * time.time()), tags={"state": "killed"}
+            )
+    open_attempts = [run for run in store.find(ATTEMPT) if SUPERSEDED_TAG not in run.tags]
+    if open_attempts:
+        keys = [run.tags.get(CONTENT_KEY, "") for run in open_attempts]
+        failed = set(missing_keys(keys, store))
+        for run, key in zip(open_attempts, keys, strict=True):
+            if key not in failed:
+                store.update(run.run_id, tags={SUPERSEDED_TAG: "yes"})

@@ -6,12 +6,13 @@ import logging
 import os
 from types import ModuleType
 
-#: Only where the user has not decided otherwise. Unbounded, MLflow retries a dead server for
-#: minutes.
+#: Only where the user has not decided otherwise. MLflow repeats a request for minutes without
+#: knowing whether the first one arrived; this program looks first and waits by itself.
 _DEFAULTS = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "GIT_PYTHON_REFRESH": "quiet",
 }
 

@@ -51,6 +51,13 @@ class TrackingSettings:
         return Path(self.uri.removeprefix(_SQLITE)) if self.uri.startswith(_SQLITE) else None
 
     @property
+    def artifact_location(self) -> str | None:
+        """Where the artifacts of the experiment go if it is new; None leaves it to the server."""
+        if not self.artifact_root:
+            return None
+        return f"{self.artifact_root.rstrip('/')}/{self.experiment.replace('/', '-')}"
+
+    @property
     def shown_uri(self) -> str:
         """The URI without user and password, for messages and links."""
         parts = urlsplit(self.uri)

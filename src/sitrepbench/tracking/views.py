@@ -12,37 +12,68 @@ import json
 import logging
 import time
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from sitrepbench.errors import TrackingError
 from sitrepbench.store.record import RunRecord
-from sitrepbench.tracking.connection import Connection, open_experiment, tracking_errors
-from sitrepbench.tracking.content import (
-    development_part,
-    is_seed,
-    metric_name,
-    run_params,
-    run_tags,
+from sitrepbench.tracking.columns import (
+    ShownRun,
+    column_width,
+    longest_texts,
+    metric_columns,
+    shown_run,
+    tag_columns,
     varied_params,
 )
+from sitrepbench.tracking.connection import tracking_errors
+from sitrepbench.tracking.content import is_seed
+from sitrepbench.tracking.entries import ATTEMPT, NOTE_TAG, RUN, SWEEP, SWEEP_ID
 from sitrepbench.tracking.settings import EXPERIMENT_PREFIX, TrackingSettings
+from sitrepbench.tracking.stores import TrackingStore, open_store
 
 LEADERBOARD = "leaderboard"
 OVER_SEEDS = "mean-over-seeds"
+SWEEPS = "sweeps"
+FAILURES = "failed-attempts"
+LATEST_SWEEP = "latest-sweep"
+TITLES = {
+    LEADERBOARD: "Leaderboard",
+    OVER_SEEDS: "Mean over seeds",
+    SWEEPS: "Sweeps",
+    FAILURES: "Failed attempts",
+    LATEST_SWEEP: "Latest sweep",
+}
+VIEW_TAG = "mlflow.sharedViewState."
 
-_TAG = "mlflow.sharedViewState."
-_NOTE = "mlflow.note.content"
 _PREFIX = "deflate;"
-#: A label set of more is cut in the columns; the tables have them all.
-_MAX_LABELS = 8
+#: Columns of parameters, with those that earlier runs made necessary.
+_MAX_PARAMS = 8
 _NAME_COLUMN = "attributes.`Run Name`"
-#: Pixels for the word "(average)" behind a number.
-_AVERAGE_WIDTH = 60
+#: Sorted by the time of creation, MLflow folds children away below their parents.
+_NEWEST = "tags.`logged_since`"
 #: Pixels for the sign of sorting in the header.
 _SIGN_WIDTH = 20
-_TAGS = ("model", "features", "protocol", "dataset", "looks")
+_SWEEP_COLUMNS = {
+    "tags.`state`": 110,
+    "metrics.`done`": 80,
+    "metrics.`failed`": 80,
+    "metrics.`cached`": 80,
+    "tags.`runs`": 80,
+    "metrics.`best_macro_f1`": 140,
+    "metrics.`seconds`": 100,
+    "tags.`starts`": 80,
+    "tags.`command`": 400,
+}
+_ATTEMPT_COLUMNS = {
+    "tags.`reason`": 400,
+    "tags.`superseded`": 110,
+    "tags.`model`": 150,
+    "tags.`features`": 110,
+    "tags.`where`": 140,
+    "tags.`command`": 400,
+}
 
 _LOG = logging.getLogger(__name__)
 
@@ -57,14 +88,47 @@ def refresh_views(records: Iterable[RunRecord], settings: TrackingSettings) -> N
     settings : TrackingSettings
         Whose experiment it is.
     """
-    runs = list(records)
+    runs = [shown_run(record) for record in records]
     if not settings.enabled or not runs:
         return
     try:
-        with tracking_errors(settings):
-            _write(open_experiment(settings), runs, settings)
+        with tracking_errors(settings), open_store(settings) as store:
+            write_views(runs, store, settings)
     except TrackingError as error:
         _LOG.info("the views of %s were not refreshed: %s", settings.experiment, error)
+
+
+def write_views(
+    runs: Sequence[ShownRun],
+    store: TrackingStore,
+    settings: TrackingSettings,
+    *,
+    sweep: str | None = None,
+) -> None:
+    """Write what changed of the views and of the experiment's note.
+
+    Columns of parameters that earlier runs made necessary are kept; the runs of ``sweep`` get a
+    view in place of that of the sweep before.
+    """
+    tags = store.experiment_tags()
+    kept = _varied_columns(decoded_state(tags.get(VIEW_TAG + LEADERBOARD)))
+    changed: dict[str, str] = {}
+    states = view_states(runs, kept=kept)
+    if sweep is not None:
+        own = f"tags.kind = '{RUN}' and tags.{SWEEP_ID} = '{sweep}'"
+        states[LATEST_SWEEP] = {**view_states(runs)[LEADERBOARD], "searchFilter": own}
+    for key, state in states.items():
+        if decoded_state(tags.get(VIEW_TAG + key)) != state:
+            changed[VIEW_TAG + key] = _encoded(TITLES[key], state)
+    note = _experiment_note(
+        store.experiment_id,
+        settings,
+        swept=sweep is not None or VIEW_TAG + LATEST_SWEEP in tags,
+    )
+    if tags.get(NOTE_TAG) != note:
+        changed[NOTE_TAG] = note
+    if changed:
+        store.set_experiment_tags(changed)
 
 
 def leaderboard_url(base: str, experiment_id: str, *, view: str = LEADERBOARD) -> str:
@@ -78,36 +142,65 @@ def leaderboard_url(base: str, experiment_id: str, *, view: str = LEADERBOARD) -
     return f"{base.rstrip('/')}/{_fragment(experiment_id, view)}"
 
 
-def view_states(records: list[RunRecord]) -> dict[str, dict[str, Any]]:
-    """Return the state of each view by its key, as MLflow's UI keeps it."""
-    headline, intervals, details = _metric_columns(records)
-    params = _param_columns(records)
-    differing, others = _tag_columns(records)
+def sweep_url(base: str, experiment_id: str, sweep_id: str) -> str:
+    """Return the address at which MLflow's UI lists the runs of one sweep, best first."""
+    wanted = {
+        "searchFilter": f"tags.kind = '{RUN}' and tags.{SWEEP_ID} = '{sweep_id}'",
+        "orderByKey": "metrics.`macro_f1`",
+        "orderByAsc": "false",
+        "workflowType": "machine_learning",
+    }
+    query = "&".join(f"{name}={quote(value)}" for name, value in wanted.items())
+    return f"{base.rstrip('/')}/#/experiments/{quote(experiment_id)}/runs?{query}"
+
+
+def view_states(runs: Sequence[ShownRun], *, kept: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """Return the state of each view by its key, as MLflow's UI keeps it.
+
+    Parameters
+    ----------
+    runs : sequence of ShownRun
+        The runs that decide on the columns.
+    kept : sequence of str
+        Columns of parameters to show beside those in which the runs differ.
+    """
+    headline, intervals, details = metric_columns(runs)
+    params = [f"params.`{name}`" for name in varied_params(runs)]
+    params += [name for name in kept if name not in params][: _MAX_PARAMS - len(params)]
+    differing, others = tag_columns(runs)
     # What is on the left is seen first: MLflow's assistant takes a quarter of a new window.
     columns = [headline[0], *intervals, *differing, *params, *headline[1:], *others, *details]
     dropped = {*intervals, *(name for name in params if is_seed(name.split("`")[1]))}
     means = [name for name in columns if name not in dropped]
-    texts = _longest_texts(records)
+    texts = longest_texts(runs)
     grouped = {
         "aggregateFunction": "average",
         "groupByKeys": [{"mode": "tag", "groupByData": "setup"}],
     }
     return {
-        LEADERBOARD: _state({name: _width(name, texts) for name in columns}),
+        LEADERBOARD: _state(RUN, {name: column_width(name, texts) for name in columns}),
         OVER_SEEDS: {
-            **_state({name: _width(name, texts, mean=True) for name in means}, name_width=300),
+            **_state(
+                RUN,
+                {name: column_width(name, texts, mean=True) for name in means},
+                name_width=300,
+            ),
             "groupBy": grouped,
         },
+        SWEEPS: _state(SWEEP, _SWEEP_COLUMNS, order=_NEWEST),
+        FAILURES: _state(ATTEMPT, _ATTEMPT_COLUMNS, order=_NEWEST),
     }
 
 
-def _state(widths: dict[str, int], *, name_width: int = 190) -> dict[str, Any]:
+def _state(
+    kind: str, widths: Mapping[str, int], *, name_width: int = 190, order: str | None = None
+) -> dict[str, Any]:
     """Return the state with these columns and their widths (pixels), sorted by the first."""
     columns = list(widths)
     first = columns[0]
     return {
-        "searchFilter": "tags.kind = 'run'",
-        "orderByKey": first,
+        "searchFilter": f"tags.kind = '{kind}'",
+        "orderByKey": order or first,
         "orderByAsc": False,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
@@ -122,70 +215,12 @@ def _state(widths: dict[str, int], *, name_width: int = 190) -> dict[str, Any]:
     }
 
 
-def _metric_columns(records: list[RunRecord]) -> tuple[list[str], list[str], list[str]]:
-    """Return the columns of macro-F1, the one to sort by first, of its interval, of the labels."""
-    parts = dict.fromkeys(part for record in records for part in record.scores)
-    development = development_part(parts)
-    labels = list(dict.fromkeys(label for record in records for label in record.labels))
-    headline = [f"{part}/macro_f1" for part in parts if part != development]
-    intervals: list[str] = []
-    details: list[str] = []
-    if development is not None:
-        headline = ["macro_f1", *headline]
-        intervals = ["macro_f1_low", "macro_f1_high"]
-        details = [f"f1/{label}" for label in labels[:_MAX_LABELS]]
-    return _metrics(headline or ["macro_f1"]), _metrics(intervals), _metrics(details)
-
-
-def _metrics(names: list[str]) -> list[str]:
-    return [f"metrics.`{metric_name(name)}`" for name in names]
-
-
-def _param_columns(records: list[RunRecord]) -> list[str]:
-    return [f"params.`{name}`" for name in varied_params(records)]
-
-
-def _tag_columns(records: list[RunRecord]) -> tuple[list[str], list[str]]:
-    """Return the tags without which the scores cannot be compared, and the others.
-
-    Scores on different data, or by different protocols, stand in one list; that must be seen.
-    """
-    tags = [run_tags(record) for record in records]
-    differing = [
-        name for name in ("dataset", "protocol") if len({found.get(name) for found in tags}) > 1
-    ]
-    others = [name for name in _TAGS if name not in differing]
-    return [f"tags.`{name}`" for name in differing], [f"tags.`{name}`" for name in others]
-
-
-def _longest_texts(records: list[RunRecord]) -> dict[str, int]:
-    """Return the length of the longest value of every parameter and tag, by column."""
-    lengths: dict[str, int] = {}
-    for record in records:
-        for kind, values in (("params", run_params(record)), ("tags", run_tags(record))):
-            for name, value in values.items():
-                column = f"{kind}.`{name}`"
-                lengths[column] = max(lengths.get(column, 0), len(value))
-    return lengths
-
-
-def _width(column: str, texts: Mapping[str, int], *, mean: bool = False) -> int:
-    """Return a width (pixels) at which the header and the values can be read."""
-    letters = max(len(column.split("`")[1]), texts.get(column, 0))
-    average = _AVERAGE_WIDTH if mean and column.startswith("metrics") else 0
-    return min(max(70, 26 + 7 * letters), 160) + average
-
-
-def _write(connection: Connection, records: list[RunRecord], settings: TrackingSettings) -> None:
-    client, experiment_id = connection.client, connection.experiment_id
-    tags: Mapping[str, str] = client.get_experiment(experiment_id).tags
-    titles = {LEADERBOARD: "Leaderboard", OVER_SEEDS: "Mean over seeds"}
-    for key, state in view_states(records).items():
-        if _decoded(tags.get(_TAG + key)) != state:
-            client.set_experiment_tag(experiment_id, _TAG + key, _encoded(titles[key], state))
-    note = _experiment_note(experiment_id, settings)
-    if tags.get(_NOTE) != note:
-        client.set_experiment_tag(experiment_id, _NOTE, note)
+def _varied_columns(state: Any) -> list[str]:
+    """Return the columns of parameters in a view; none in one that is not ours."""
+    columns = state.get("selectedColumns") if isinstance(state, dict) else None
+    if not isinstance(columns, list):
+        return []
+    return [name for name in columns if isinstance(name, str) and name.startswith("params.")]
 
 
 def _encoded(title: str, state: Mapping[str, Any]) -> str:
@@ -196,7 +231,8 @@ def _encoded(title: str, state: Mapping[str, Any]) -> str:
     )
 
 
-def _decoded(text: str | None) -> Any:
+def decoded_state(text: str | None) -> Any:
+    """Return the state in a view's tag, None where there is none that can be read."""
     try:
         packed = json.loads(text or "")["state"].removeprefix(_PREFIX)
         return json.loads(zlib.decompress(base64.b64decode(packed)))
@@ -204,7 +240,8 @@ def _decoded(text: str | None) -> Any:
         return None
 
 
-def _experiment_note(experiment_id: str, settings: TrackingSettings) -> str:
+def _experiment_note(experiment_id: str, settings: TrackingSettings, *, swept: bool) -> str:
+    latest = f"; [runs of the latest]({_fragment(experiment_id, LATEST_SWEEP)})" if swept else ""
     study = settings.experiment.removeprefix(EXPERIMENT_PREFIX)
     return "\n".join(
         [
@@ -213,6 +250,10 @@ def _experiment_note(experiment_id: str, settings: TrackingSettings) -> str:
             f"- [Leaderboard]({_fragment(experiment_id, LEADERBOARD)}): best on top",
             f"- [Mean over seeds]({_fragment(experiment_id, OVER_SEEDS)}): "
             "runs that differ in nothing but their seed",
+            f"- [Sweeps]({_fragment(experiment_id, SWEEPS)}): what was run together, newest "
+            f"first{latest}",
+            f"- [Failed attempts]({_fragment(experiment_id, FAILURES)}): causes, and the commands "
+            "that repeat them; those that were made up for are marked as superseded",
             "",
             "Metrics without a prefix are of the development part (cross-validation, dev or "
             "everything), the others of the part they name. A run's page tells what was run and "

@@ -1,4 +1,4 @@
-"""Which process logs, so that what a killed one left behind can be told from work in progress."""
+"""Which process is meant, on which host, and whether it still lives."""
 
 from __future__ import annotations
 

@@ -1,0 +1,102 @@
+"""What does a run of each model cost beside the same estimators called bare?
+
+    python benchmarks/zoo.py [MODEL ...]
+
+Every model of the zoo, with the features that it brings or the default ones, is fitted on the
+training split of the corpus and predicts its dev split: through `sitrepbench.execution`, and as a
+user would write it, turn by turn. CPU seconds of one thread, so that other work on the machine
+counts little; the ratio is the median over the rounds.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+import warnings
+
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
+
+from sitrepbench.config.compose import compose
+from sitrepbench.config.run_config import check_config
+from sitrepbench.execution import execute, unset_seeds
+from sitrepbench.metrics.summary import summarise
+from sitrepbench.protocols import Plan
+from sitrepbench.resources import resource_folder
+from sitrepbench.runs import prepare
+
+TARGET = 1.05
+#: At least so many rounds, and so many CPU seconds of them.
+ROUNDS, SECONDS = 3, 4.0
+
+
+def bare(plan: Plan, pipeline: Pipeline) -> float:
+    """Return the CPU seconds of fitting and predicting without this program."""
+    (cell,) = plan.cells
+    frame = plan.training.frame
+    labels = frame["label"].to_numpy(dtype=object)
+    sentences = frame.drop(columns=["label", "secondary", "split", "cluster"])
+    train, test = sentences.iloc[cell.train], sentences.iloc[cell.test]
+    own = clone(pipeline)
+    own.set_params(**dict.fromkeys(unset_seeds(own), 0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        started = time.process_time()
+        # Features once per side: Pipeline's own predict and predict_proba transform twice.
+        features, model = own[:-1], own.steps[-1][1]
+        matrix = features.fit_transform(train, labels[cell.train]) if len(features) else train
+        model.fit(matrix, labels[cell.train])
+        matrix = features.transform(test) if len(features) else test
+        model.predict(matrix)
+        if hasattr(model, "predict_proba"):
+            model.predict_proba(matrix)
+        return time.process_time() - started
+
+
+def through(plan: Plan, pipeline: Pipeline) -> tuple[float, float]:
+    """Return the CPU seconds of a run and its macro-F1."""
+    started = time.process_time()
+    result = execute(plan, pipeline)
+    seconds = time.process_time() - started
+    return seconds, summarise(result.predictions, "dev").metrics["macro_f1"]
+
+
+def main() -> None:
+    """Print a line per model, and fail where a ratio is above the target."""
+    files = sorted((resource_folder("conf") / "model").glob("*.yaml"))
+    names = sys.argv[1:] or [file.stem for file in files]
+    slow = []
+    print(
+        f"{'model':24s} {'features':12s} {'dev macro-F1':>12s} {'bare s':>8s} {'run s':>8s} ratio"
+    )
+    for name in names:
+        given = [f"model={name}", "dataset=sitrep", "protocol=official"]
+        prepared = prepare(check_config(compose(given)))
+        runs, alone = [], []
+        with threadpool_limits(1):
+            bare(prepared.plan, prepared.pipeline)  # imports and caches
+            while len(runs) < ROUNDS or (sum(runs) < SECONDS and len(runs) < 30):
+                alone.append(bare(prepared.plan, prepared.pipeline))
+                seconds, score = through(prepared.plan, prepared.pipeline)
+                runs.append(seconds)
+                if sum(runs) > 60:
+                    break
+        ratio = statistics.median(run / own for run, own in zip(runs, alone, strict=True))
+        extra = statistics.median(run - own for run, own in zip(runs, alone, strict=True))
+        # A few milliseconds for the table of predictions are no part of a fit.
+        if ratio > TARGET and extra > 0.05:
+            slow.append(name)
+        features = prepared.config.names["features"]
+        print(
+            f"{name:24s} {features:12s} {score:12.4f} {statistics.median(alone):8.2f} "
+            f"{statistics.median(runs):8.2f} {ratio:5.2f}",
+            flush=True,
+        )
+    if slow:
+        raise SystemExit(f"slower than {TARGET} times the bare estimator: {', '.join(slow)}")
+
+
+if __name__ == "__main__":
+    main()

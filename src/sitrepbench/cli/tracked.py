@@ -1,0 +1,159 @@
+"""A sweep's way into MLflow: what the session tells, handed to the tracker's thread."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Self
+
+from sitrepbench.cli.outcome import settings_of
+from sitrepbench.errors import SitrepBenchError, TrackingError
+from sitrepbench.metrics.summary import Summary
+from sitrepbench.runs import without_passwords
+from sitrepbench.store.index import IndexRow
+from sitrepbench.store.record import RunRecord
+from sitrepbench.sweep.jobs import Job, State
+from sitrepbench.sweep.planning import SweepRun
+from sitrepbench.sweep.session import SweepSession
+from sitrepbench.tracking.background import Tracker
+from sitrepbench.tracking.ranking import RankedRow
+from sitrepbench.tracking.settings import TrackingSettings
+from sitrepbench.tracking.sweeps import FailedLine, SweepInfo, SweepOutcome
+
+
+class TrackedSweep:
+    """Logs the runs of a session in the background.
+
+    Parameters
+    ----------
+    settings : TrackingSettings
+        Where to.
+    session : SweepSession
+        Planned, so that its runs and its id are known.
+    """
+
+    def __init__(self, settings: TrackingSettings, session: SweepSession) -> None:
+        self._started = time.monotonic()
+        self._session = session
+        self._tracker = Tracker(settings, self._info())
+        self._tracker.open()
+
+    @classmethod
+    def of(cls, session: SweepSession) -> Self | None:
+        """Return the tracked form of a planned session; None where nothing is logged."""
+        settings = settings_of(session.runs[0].config)
+        return None if settings is None else cls(settings, session)
+
+    def begin(self) -> None:
+        """Log what the store had and MLflow lacks; called once per batch."""
+        self._tracker.replan(self._info())
+        cached = {run.key: run for run in self._session.runs if run.state is State.cached}
+
+        def load(key: str) -> RunRecord | None:
+            record = self._session.store.find(key)
+            return None if record is None else _as_asked(record, cached[key], self._session.study)
+
+        if cached:
+            self._tracker.log_missing(cached, load)
+
+    def finished(
+        self,
+        run: SweepRun,
+        record: RunRecord | None,
+        summaries: Mapping[str, Summary] | None = None,
+    ) -> None:
+        """Log a run that came to its end; its ``summaries``, if known, are not computed again."""
+        if record is not None:
+            self._tracker.log(_as_asked(record, run, self._session.study), summaries)
+        elif run.failure is not None:
+            job = run.job or _unprepared(run)
+            tree = without_passwords(dict(job.tree))
+            self._tracker.fail(replace(job, tree=tree), run.failure)
+
+    def end(self, rows: Sequence[IndexRow], *, exit_state: str) -> TrackingError | None:
+        """Log what is left and the ranked table, and return what could not be done."""
+        session = self._session
+        state: Mapping[str, int] = {item.value: session.counts[item] for item in State}
+        self._tracker.finish(
+            SweepOutcome(
+                "done"
+                if exit_state == "done"
+                else "failed"
+                if exit_state == "failed"
+                else "interrupted",
+                state["done"],
+                state["failed"],
+                state["cached"],
+                len(session.runs),
+                time.monotonic() - self._started,
+                [_ranked(row) for row in rows],
+                [
+                    FailedLine(run.name, f"{run.failure.kind}: {run.failure.message}", run.command)
+                    for run in session.runs
+                    if run.failure is not None
+                ],
+            )
+        )
+        return self._tracker.close().error
+
+    def abandon(self) -> None:
+        """Log what can be logged at once, when the program is told to end."""
+        self._tracker.close(seconds=1.0)
+
+    @property
+    def pending(self) -> int:
+        """How many runs wait for being logged."""
+        return self._tracker.pending
+
+    def _info(self) -> SweepInfo:
+        session = self._session
+        if session.plan is None or session.ledger is None:
+            raise SitrepBenchError("the sweep is not planned yet")
+        return SweepInfo(
+            session.plan.id,
+            session.study,
+            session.command,
+            len(session.runs),
+            session.counts[State.cached],
+            session.ledger.folder,
+        )
+
+
+def _as_asked(record: RunRecord, run: SweepRun, study: str) -> RunRecord:
+    """Return a record under the names of today: names are labels, the key is identity."""
+    return replace(
+        record,
+        names=dict(run.config.names),
+        run_name=run.name,
+        study=study,
+        overrides=without_passwords(list(run.config.overrides)),
+    )
+
+
+def _unprepared(run: SweepRun) -> Job:
+    config = run.config
+    return Job(run.key, run.name, dict(config.tree), dict(config.names), config.overrides)
+
+
+def _ranked(row: IndexRow) -> RankedRow:
+    scores = row.parts.get(row.part, {})
+
+    def number(name: str) -> float:
+        value = scores.get(name)
+        return float("nan") if value is None else float(value)
+
+    return RankedRow(
+        row.key,
+        row.run_name,
+        f"{row.dataset} {row.part}",
+        number("macro_f1"),
+        number("macro_f1_low"),
+        number("macro_f1_high"),
+        {
+            "accuracy": number("accuracy"),
+            "model": row.model,
+            "features": row.features,
+            "seconds": round(row.seconds, 2),
+        },
+    )
