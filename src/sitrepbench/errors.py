@@ -58,6 +58,14 @@ class TrackingError(SitrepBenchError):
     exit_code = 9
 
 
+class Terminated(BaseException):
+    """An order to end came in; not an `Exception`, so that nothing takes it for a failure."""
+
+    def __init__(self, name: str, exit_code: int) -> None:
+        super().__init__(name)
+        self.exit_code = exit_code
+
+
 def closest(word: str, options: Iterable[str]) -> str | None:
     """Return the option most like ``word``, or None if nothing is close.
 

@@ -213,6 +213,12 @@ def obtain(
         When the pipeline fails.
     """
     resume = prepared.config.resume
+    # Looked for without a claim first: a store that may only be read has no claims.
+    if resume is not Resume.never:
+        found = store.find(prepared.key)
+        if found is not None:
+            record_looks(prepared, store)
+            return Obtained(named_as_asked(found, prepared), cached=True)
     with _claim(prepared.key, store, wait=wait):
         if resume is not Resume.never:
             found = store.find(prepared.key)

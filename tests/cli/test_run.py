@@ -174,7 +174,7 @@ def test_a_sweep_ranks_what_is_done_and_tells_what_failed(run) -> None:
     assert out.index("macro-F1") < out.index("cnb word")
     assert err.count("\n    sitrepbench run model=") == 2
     assert "2 failed" in out
-    assert "resume=failed" in out
+    assert "To try the failed ones again: sitrepbench run -m model=" in out
     assert "needs features" in err
     assert "Traceback" not in err
 

@@ -47,7 +47,7 @@ def test_the_table_shows_what_there_is() -> None:
     whole = row("a", cv(0.5, macro_f1_low=0.4, macro_f1_high=0.6, accuracy=0.7))
     bare = row("b", cv(None))
     text = printed([whole, bare])
-    assert "0.500   [0.400, 0.600]      0.700" in text
+    assert "0.500  [0.400, 0.600]     0.700" in text
     (line,) = [line for line in text.splitlines() if "bbbbbbbb" in line]
     assert line.split() == ["2", "b", "made", "cv", "-", "-", "bbbbbbbb"]
     assert all(len(line) <= 80 for line in text.splitlines())

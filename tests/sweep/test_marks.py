@@ -177,3 +177,32 @@ def test_a_folder_that_is_gone_has_no_marks(tmp_path: Path) -> None:
     assert marks.reply("a") is None
     with pytest.raises(OSError):
         marks.begin("a")
+
+
+def test_a_worker_that_died_with_its_record_stored_has_done_it(
+    marks: Marks, tmp_path: Path
+) -> None:
+    record = tmp_path / "runs" / "a"
+    leave(marks, "a", since=1.0)
+    record.mkdir(parents=True)
+    reply = marks.settle(job("a"), retries=0, cause=CAUSE, time_limit=None, stored=record)
+    assert reply is not None
+    assert reply.state is State.done
+    assert marks.reply("a") == reply
+    assert not marks.has("a")
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_a_record_from_before_or_none_does_not_count(
+    marks: Marks, tmp_path: Path, old: bool
+) -> None:
+    record = tmp_path / "runs" / "a"
+    if old:
+        record.mkdir(parents=True)
+        (record / "record.json").touch()
+        for path in (record / "record.json", record):
+            os.utime(path, (1.0, 1.0))
+    marks.begin("a")
+    reply = marks.settle(job("a"), retries=0, cause=CAUSE, time_limit=None, stored=record)
+    assert reply is not None
+    assert reply.state is State.failed

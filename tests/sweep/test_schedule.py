@@ -84,6 +84,7 @@ class Listener:
         self.replies: dict[str, Reply] = {}
         self.again: list[tuple[str, str]] = []
         self.back: list[str] = []
+        self.others: list[str] = []
         self.log: list[str] = []
         self.on_look: Callable[[], None] = lambda: None
 
@@ -100,6 +101,9 @@ class Listener:
 
     def put_back(self, job: Job) -> None:
         self.back.append(job.key)
+
+    def busy(self, job: Job) -> None:
+        self.others.append(job.key)
 
     def looked(self) -> None:
         self.pool.turn()
@@ -355,6 +359,7 @@ def test_a_run_that_somebody_else_computes_is_asked_for_again(tmp_path: Path) ->
     assert sum(keys == ["a0"] for _, keys in case.pool.handed) == 4
     assert case.told.states()["a0"] is State.done
     assert case.told.again == []
+    assert case.told.others == ["a0"] * 3
 
 
 def test_waiting_for_somebody_else_can_be_stopped(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sitrepbench import __version__
-from sitrepbench.errors import SitrepBenchError
+from sitrepbench.errors import SitrepBenchError, Terminated
 
 INTERRUPTED = 130
 #: Prints the traceback of an error that would be one message.
@@ -44,6 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("sitrepbench: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except Terminated as order:
+        print(f"sitrepbench: ended by {order}", file=sys.stderr)
+        return order.exit_code
     except BrokenPipeError:
         # The reader of our output went away, as in `sitrepbench list | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -159,6 +159,7 @@ def _print_next(job: Finished, console: Console) -> None:
     if settings_of(job.config) is None:
         return
     store = job.config.results_dir
-    option = "" if store == Path("results").resolve() else f" --results-dir {store}"
+    here = store == Path("results").resolve()
+    option = "" if here else f" --results-dir {shlex.quote(str(store))}"
     command = f"sitrepbench ui{option} --study {job.record.study}"
     console.print(Text(f"Open in MLflow: {command}"), soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,6 +194,11 @@ def _single(hydra: Hydra, parsed: argparse.Namespace, config_name: str, given: l
 
     # Composed once by itself, so that a mistake is told before anything starts.
     config = check_config(compose_with(hydra, parsed.overrides, config_name=config_name))
+    if config.tree["executor"].get("time_limit") is not None:
+        print(
+            "executor.time_limit is for sweeps: with -m this run gets a process that can be ended.",
+            file=sys.stderr,
+        )
     if config.build("executor").elsewhere:
         from sitrepbench.cli.sweep import SweepCommand
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
 import time
@@ -25,8 +26,10 @@ from sitrepbench.report.sweep import (
     print_failures,
 )
 from sitrepbench.runs import without_passwords
+from sitrepbench.store.failures import FailedRuns
 from sitrepbench.store.index import IndexRow, row_of
 from sitrepbench.store.record import RunRecord
+from sitrepbench.sweep.commands import go_on_command
 from sitrepbench.sweep.jobs import Reply, State
 from sitrepbench.sweep.planning import SweepRun, check_common, expected_seconds, study_of
 from sitrepbench.sweep.pools import Executor
@@ -66,6 +69,7 @@ class SweepCommand:
         self._best: tuple[float, str] | None = None
         self._told: set[tuple[str, str]] = set()
         self._elsewhere = False
+        self._closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -77,8 +81,11 @@ class SweepCommand:
         trace: TracebackType | None,
     ) -> None:
         self._display.stop()
-        if self._session is not None:
-            self._session.__exit__(kind, error, trace)
+        session = self._session
+        if session is not None and not self._closed:
+            session.__exit__(kind, error, trace)
+            if kind is not None and session.plan is not None and session.counts[State.waiting]:
+                self._print_next(session, self._display.console)
         if self._tracked is not None and kind is not None:
             self._tracked.abandon()
 
@@ -177,7 +184,10 @@ class SweepCommand:
         if session is None:
             raise ConfigError("the sweep has no runs: some key was given no value")
         console = Console()
-        named = {run.key: run.name for run in session.runs if run.state.finished}
+        named: dict[str, str] = {}
+        for run in session.runs:
+            if run.state.finished:
+                named.setdefault(run.key, run.name)
         rows = [
             replace(row, run_name=named[row.key], study=session.study)
             for row in session.store.rows()
@@ -189,6 +199,16 @@ class SweepCommand:
             if self._tracked.pending > 1:
                 self._display.say("logging the last runs to MLflow ...")
             untracked = self._tracked.end(rows, exit_state=session.how)
+        self._closed = True
+        session.__exit__(None, None, None)
+        # Whoever reads our output may have gone away; what the sweep came to stays.
+        with contextlib.suppress(BrokenPipeError, SystemExit):
+            self._tell(session, rows, console)
+        if untracked is not None:
+            print(f"\nsitrepbench: {untracked}", file=sys.stderr)
+        return self._exit_code(session, untracked)
+
+    def _tell(self, session: SweepSession, rows: Sequence[IndexRow], console: Console) -> None:
         if len(session.runs) == 1 and rows:
             self._print_alone(session, console)
         else:
@@ -202,9 +222,12 @@ class SweepCommand:
         ]
         print_failures(failed, Console(stderr=True))
         self._print_next(session, console)
-        if untracked is not None:
-            print(f"\nsitrepbench: {untracked}", file=sys.stderr)
-        return self._exit_code(session, untracked)
+
+    @staticmethod
+    def _kept_failures(session: SweepSession) -> bool:
+        """Return whether some failure is of a kind that ``resume=failed`` finds again."""
+        kept = FailedRuns(session.store.folder).keys()
+        return any(run.state is State.failed and run.key in kept for run in session.runs)
 
     def _print_alone(self, session: SweepSession, console: Console) -> None:
         from sitrepbench.cli.outcome import print_record
@@ -225,14 +248,17 @@ class SweepCommand:
 
     def _print_next(self, session: SweepSession, console: Console) -> None:
         store = session.store.folder
-        option = "" if store == Path("results").resolve() else f" --results-dir {store}"
+        here = store == Path("results").resolve()
+        option = "" if here else f" --results-dir {shlex.quote(str(store))}"
         if session.fatal is not None:
             console.print(Text(f"Stopped: {session.fatal.message}", style="red"), soft_wrap=True)
         if session.counts[State.waiting]:
-            text = f"{session.counts[State.waiting]} left. To go on: {self._command}"
+            going_on = go_on_command(self._command)
+            text = f"{session.counts[State.waiting]} left. To go on: {going_on}"
             console.print(Text(text), soft_wrap=True)
         elif session.counts[State.failed]:
-            text = f"To try the failed ones again: {self._command} resume=failed"
+            again = go_on_command(self._command, failed_only=self._kept_failures(session))
+            text = f"To try the failed ones again: {again}"
             console.print(Text(text), soft_wrap=True)
         if session.plan is not None:
             told = f"Sweep {session.plan.id}: sitrepbench status{option} {session.plan.id[:8]}"
@@ -255,9 +281,12 @@ class SweepCommand:
         runs = f"{total} run{'' if total == 1 else 's'}"
         cached = session.counts[State.cached]
         text = f"{runs}: {cached} in the store, {todo} to compute"
-        left = session.counts[State.waiting] - todo
-        if left > 0:
-            text += f", {left} left alone (resume=failed)" if not session.interrupted else ""
+        again = len(session.runs) - len({run.key for run in session.runs})
+        if again:
+            text += f" ({again} asked for twice)"
+        waiting = {run.key for run in session.runs if run.state is State.waiting}
+        if len(waiting) > todo and not session.interrupted:
+            text += f", {len(waiting) - todo} left alone (resume=failed)"
         if not todo:
             return text
         groups = len({run.job.shares for run in session.runs if run.job and not run.state.finished})

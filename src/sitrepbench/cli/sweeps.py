@@ -26,6 +26,7 @@ from sitrepbench.cli.stored import open_store, rows_of, store_option
 from sitrepbench.errors import StoreError
 from sitrepbench.report.ranking import print_ranking
 from sitrepbench.store.failures import FailedRuns
+from sitrepbench.sweep.commands import go_on_command
 from sitrepbench.sweep.jobs import State
 from sitrepbench.sweep.ledger import (
     ATTEMPTS_FOLDER,
@@ -100,8 +101,7 @@ class SweepOverview:
         """The command that continues it; empty where there is nothing to do or it is under way."""
         if self.state in ("done", "running"):
             return ""
-        again = not self.left and " resume=" not in self.plan.command
-        return f"{self.plan.command} resume=failed" if again else self.plan.command
+        return go_on_command(self.plan.command, failed_only=not self.left and self.failed > 0)
 
     def counts(self) -> dict[str, Any]:
         """Return the headline as plain values."""

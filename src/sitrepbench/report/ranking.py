@@ -17,6 +17,10 @@ from sitrepbench.store.index import IndexRow
 LISTED = 30
 
 
+#: Letters of what was scored: with them a table of long names fits in 80 columns.
+_SCORED = 13
+
+
 def ranked_rows(rows: Sequence[IndexRow]) -> list[IndexRow]:
     """Return runs best first by the macro-F1 of the part that lists show.
 
@@ -40,7 +44,7 @@ def print_ranking(
     more : str
         The command that lists what does not fit in the table.
     """
-    table = Table(box=box.SIMPLE, pad_edge=False)
+    table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("", "run", "scored", "macro-F1", "[low, high]", "accuracy", "key"):
         right = name in ("", "macro-F1", "accuracy")
         table.add_column(name, justify="right" if right else "left", no_wrap=True)
@@ -48,7 +52,7 @@ def print_ranking(
         table.add_row(
             str(place),
             Text(row.run_name),
-            Text(f"{row.dataset} {row.part}"[:18], style=test_style(row)),
+            Text(f"{row.dataset} {row.part}"[:_SCORED], style=test_style(row)),
             _shown(_number(row, "macro_f1")),
             Text(_interval(row)),
             _shown(_number(row, "accuracy")),

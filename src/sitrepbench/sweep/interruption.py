@@ -8,16 +8,10 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from sitrepbench.errors import Terminated
+
 #: Orders to end that a parent of workers obeys after cleaning up; SIGHUP is a closed terminal.
 _ORDERS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
-
-
-class Terminated(BaseException):
-    """An order to end came in; not an `Exception`, so that nothing takes it for a failure."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.exit_code = 128 + number
 
 
 class Interruption:
@@ -54,7 +48,7 @@ class Interruption:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if number != signal.SIGINT:
-            raise Terminated(number)
+            raise Terminated(signal.Signals(number).name, 128 + number)
         if self._asked:
             raise KeyboardInterrupt
         self._asked = True

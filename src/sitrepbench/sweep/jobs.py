@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any
+
+from sitrepbench.sweep.commands import repeat_command
 
 
 class State(Enum):
@@ -62,7 +63,7 @@ class Job:
     @property
     def command(self) -> str:
         """The command line that runs this one alone."""
-        return shlex.join(["sitrepbench", "run", *self.overrides])
+        return repeat_command(self.overrides)
 
 
 @dataclass(frozen=True)

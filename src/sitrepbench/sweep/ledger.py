@@ -241,28 +241,34 @@ class SweepLedger:
         plan = self.plan()
         states = {run.key: State.waiting for run in plan.runs if run.key}
         notes: dict[str, str] = {}
-        starts, updated, parent, ended = 0, plan.created, "", ""
+        starts, updated, ended = 0, plan.created, ""
+        #: Several processes may work on the same sweep.
+        parents: set[str] = set()
         for event in self.events():
             updated = event.time
             if event.what == "started":
-                starts, parent, ended = starts + 1, event.where, ""
-                states = {
-                    key: State.waiting if state is State.running else state
-                    for key, state in states.items()
-                }
+                starts, ended = starts + 1, ""
+                parents.discard(event.where)
+                if not any(map(_may_live, parents)):
+                    states = {
+                        key: State.waiting if state is State.running else state
+                        for key, state in states.items()
+                    }
+                parents.add(event.where)
             elif event.what == "ended":
                 ended = event.note
+                parents.discard(event.where)
             elif event.key in states and event.what in _STATES:
                 states[event.key] = State(event.what)
                 notes[event.key] = event.note
-        host, _, process = parent.rpartition(":")
-        alive = not ended and host == this_host() and is_alive(process)
-        if not alive:
+        alive = any(where.startswith(f"{this_host()}:") and _may_live(where) for where in parents)
+        running = any(map(_may_live, parents))
+        if not running:
             states = {
                 key: State.waiting if state in (State.running, State.busy) else state
                 for key, state in states.items()
             }
-        state = ended or ("running" if alive or (parent and host != this_host()) else "killed")
+        state = "running" if running else ended or "killed"
         return SweepStatus(plan, states, notes, starts, updated, alive, state)
 
     def _plan_or_none(self) -> SweepPlan | None:
@@ -302,6 +308,12 @@ def _line_end(file: BinaryIO) -> bytes:
         return b""
     file.seek(-1, os.SEEK_END)
     return b"" if file.read(1) == b"\n" else b"\n"
+
+
+def _may_live(where: str) -> bool:
+    """Return whether the parent ``host:pid@start`` may still run, here or on another host."""
+    host, _, process = where.rpartition(":")
+    return host != this_host() or is_alive(process)
 
 
 def ledgers(results_dir: Path) -> list[SweepLedger]:

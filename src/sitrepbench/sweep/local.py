@@ -199,6 +199,7 @@ class _Worker:
             return
         except Exception as error:  # half an answer, written by a dying process
             self.process.kill()
+            self.process.join()
             future.set_exception(WorkerDiedError(f"its answer could not be read: {error}"))
             return
         if isinstance(answer, BaseException):

@@ -104,7 +104,13 @@ class Marks:
         return int(mark.get("deaths", 0)) if mark else 0
 
     def settle(
-        self, job: Job, *, retries: int, cause: str, time_limit: float | None
+        self,
+        job: Job,
+        *,
+        retries: int,
+        cause: str,
+        time_limit: float | None,
+        stored: Path | None = None,
     ) -> Reply | None:
         """Return what became of a job whose worker is gone; None if it should be tried again.
 
@@ -118,6 +124,8 @@ class Marks:
             How the worker ended, as far as known.
         time_limit : float or None
             The limit that was set, seconds.
+        stored : Path or None
+            Where its record would lie.
         """
         said = self.reply(job.key)
         if said is not None:
@@ -128,6 +136,11 @@ class Marks:
         seconds = max(0.0, time.time() - float(mark.get("since", time.time())))
         pid = str(mark.get("process", "")).partition("@")[0]
         where = f"{mark.get('host')}:{pid}"
+        if stored is not None and _made_since(stored, float(mark.get("since", 0.0))):
+            # It died after the record was whole and before it could say so.
+            reply = Reply(job.key, State.done, seconds, where)
+            self.finish(reply)
+            return reply
         stack = self._stack(job.key)
         if stack and time_limit is not None:
             return self._fail(
@@ -195,3 +208,11 @@ class Marks:
         beside = self.folder / f".{name}.{os.getpid()}"
         beside.write_text(json.dumps(content), encoding="utf-8")
         beside.replace(self.folder / name)
+
+
+def _made_since(folder: Path, moment: float) -> bool:
+    """Return whether a record's folder was written after a moment, seconds since 1970."""
+    try:
+        return folder.stat().st_mtime >= moment - 1
+    except OSError:
+        return False

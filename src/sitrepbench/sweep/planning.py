@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from sitrepbench.runs import (
     without_passwords,
 )
 from sitrepbench.store.index import IndexRow
+from sitrepbench.sweep.commands import repeat_command
 from sitrepbench.sweep.jobs import Failure, Job, State
 
 #: What all runs of a sweep have in common.
@@ -73,8 +73,7 @@ class SweepRun:
     @property
     def command(self) -> str:
         """The command line that runs this one alone."""
-        overrides = without_passwords(list(self.config.overrides))
-        return shlex.join(["sitrepbench", "run", *overrides])
+        return repeat_command(without_passwords(list(self.config.overrides)))
 
 
 class Planner:

@@ -24,6 +24,7 @@ from sitrepbench.sweep.pools import Executor, Pool, WorkerDiedError
 LOOK_SECONDS = 0.2
 #: How long a run that another process computes is left alone before it is asked for again.
 BUSY_SECONDS = 1.0
+MOST_BUSY_SECONDS = 30.0
 #: After one of these the others would fail alike: nothing can be stored.
 FATAL = frozenset({"StoreError"})
 
@@ -36,6 +37,9 @@ class Observer(Protocol):
 
     def replied(self, job: Job, reply: Reply) -> None:
         """A job came to its end."""
+
+    def busy(self, job: Job) -> None:
+        """Another process computes a job, which is asked for again later."""
 
     def tried_again(self, job: Job, cause: str) -> None:
         """A job's worker died, and it is tried again."""
@@ -179,6 +183,7 @@ class Scheduler:
         self._under_way: dict[Future[list[Reply]], tuple[int, list[Job]]] = {}
         self._last: dict[int, str] = {}
         self._told: set[str] = set()
+        self._busy: dict[str, float] = {}
         self.fatal: Failure | None = None
 
     def stop(self) -> None:
@@ -249,7 +254,11 @@ class Scheduler:
         for job in jobs:
             reply = replies[job.key]
             if reply.state is State.busy:
-                queue.put_alone(job, after=BUSY_SECONDS)
+                # Asked for again ever more seldom: elsewhere each asking is a job of its own.
+                pause = self._busy.get(job.key, BUSY_SECONDS)
+                self._busy[job.key] = min(2 * pause, MOST_BUSY_SECONDS)
+                queue.put_alone(job, after=pause)
+                self._observer.busy(job)
             else:
                 self._tell(job, reply)
 
@@ -283,6 +292,7 @@ class Scheduler:
                 retries=self._settings.retries,
                 cause=cause,
                 time_limit=self._settings.time_limit,
+                stored=self._settings.results_dir / "runs" / job.key,
             )
             if reply is None:
                 queue.put_alone(job)

@@ -113,6 +113,7 @@ class SweepSession:
         self._scheduler: Scheduler | None = None
         self._ledger_failed = False
         self._whole: set[str] = set()
+        self._busy: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -181,7 +182,8 @@ class SweepSession:
         """Note that jobs are under way."""
         for job in jobs:
             self.under_way[job.key] = job
-            self._note(job.key, State.running)
+            if job.key not in self._busy:
+                self._note(job.key, State.running)
         self._view.looked(self)
 
     def replied(self, job: Job, reply: Reply) -> None:
@@ -196,6 +198,13 @@ class SweepSession:
         """Tell that a job goes back into the queue."""
         self.under_way.pop(job.key, None)
         self._view.said(f"{job.name}: its worker ended ({cause}); the run is tried again.")
+
+    def busy(self, job: Job) -> None:
+        """Note, once, that another process computes a job."""
+        self.under_way.pop(job.key, None)
+        if job.key not in self._busy:
+            self._busy.add(job.key)
+            self._note(job.key, State.busy)
 
     def put_back(self, job: Job) -> None:
         """Take a job that was not begun as waiting."""
@@ -268,11 +277,10 @@ class SweepSession:
                 self._take(run)
             elif run.config.resume is Resume.cached_only:
                 message = (
-                    f"run {run.key} is not in {self.store.folder}, and resume=cached_only "
-                    "computes nothing; use resume=missing"
+                    f"not in {self.store.folder}, and resume=cached_only computes nothing; use "
+                    "resume=missing"
                 )
                 self._set(run, State.failed, Failure(StoreError.__name__, message))
-                self._note(run.key, State.failed, failure=run.failure)
                 self._view.finished(run)
             elif run.config.resume is not Resume.failed or run.key in failed_before:
                 todo.setdefault(run.key, run)

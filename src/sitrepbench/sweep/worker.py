@@ -53,6 +53,7 @@ def _settled(job: Job, errand: Errand, marks: Marks) -> Reply | None:
         retries=errand.retries,
         cause="its process is gone",
         time_limit=errand.time_limit,
+        stored=errand.results_dir / "runs" / job.key,
     )
     if reply is not None:
         keep_failure(job, reply, errand.results_dir)
@@ -128,7 +129,11 @@ def _time_limit(seconds: float | None, stack: Path) -> Iterator[None]:
     if seconds is None:
         yield
         return
-    with stack.open("w", encoding="utf-8") as file:
+    try:
+        opened = stack.open("w", encoding="utf-8")
+    except OSError as error:
+        raise _no_room(error, stack.parent) from error
+    with opened as file:
         faulthandler.dump_traceback_later(seconds, exit=True, file=file)
         try:
             yield

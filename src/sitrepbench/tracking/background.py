@@ -224,8 +224,12 @@ class Tracker:
 
     def _check(self, check: Check) -> None:
         missing = self._insist(lambda: self._session.missing(check.keys))
+        if missing is None:
+            # What MLflow has of them is not known; the next start asks again.
+            self._unlogged.update(dict.fromkeys(check.keys, "MLflow could not be asked about it"))
+            return
         with self._changed:
-            self._queue.extend(tasks_of(check, missing or ()))
+            self._queue.extend(tasks_of(check, missing))
 
     def _entries(self, tasks: Sequence[Task]) -> list[Entry]:
         """Read the records; one that cannot be read keeps nobody else from being logged."""
