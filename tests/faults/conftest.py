@@ -202,14 +202,15 @@ class Ground:
             return Counter()
         return Counter(line.split()[0] for line in self.fits.read_text().splitlines())
 
-    def records(self) -> dict[str, tuple[int, str]]:
-        """Return of each finished run the folder's number on the disk, and when it was made."""
+    def records(self) -> dict[str, tuple[int, int]]:
+        """Return of each finished run the folder's number on the disk, and when it was written."""
         store = ResultsStore(self.results)
         found = {}
         for key in store.finished():
             record = store.find(key)
             assert record is not None, f"the record of {key} is damaged"
-            found[key] = (record.folder.stat().st_ino, record.created)
+            written = (record.folder / "record.json").stat().st_mtime_ns
+            found[key] = (record.folder.stat().st_ino, written)
         return found
 
     def check_each_is_there_once(self, keys: Sequence[str]) -> None:

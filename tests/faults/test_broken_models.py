@@ -55,7 +55,7 @@ def test_broken_models_fail_with_their_cause_and_the_others_are_done(
     assert len(failed) == len(DEEDS)
     for number, (deed, (kind, message)) in enumerate(DEEDS.items()):
         (command,) = [text for text in told if f"model.deed={deed}" in text]
-        assert command.startswith("sitrepbench run model=behaving ")
+        assert command.startswith("sitrepbench run -m model=behaving ")
         run, kept = told[command], failed[command]
         assert run["state"] == "failed"
         assert run["failure"]["kind"] == kept.kind == kind

@@ -27,3 +27,8 @@ def test_an_errand_and_a_reply_can_be_sent(tmp_path: Path) -> None:
     reply = Reply("a", State.failed, 1.0, "host:1", Failure("ModelError", "no"))
     assert pickle.loads(pickle.dumps(reply)) == reply
     assert job("a").shares == ""
+
+
+def test_a_run_that_needs_a_sweeps_time_limit_is_repeated_as_one() -> None:
+    made = Job("k", "n", {}, {}, ("model=x", "executor=local", "executor.time_limit=5"))
+    assert made.command == "sitrepbench run -m model=x executor=local executor.time_limit=5"

@@ -187,11 +187,12 @@ def test_resume_failed_leaves_what_never_failed(
 
 def test_resume_never_computes_all_anew(three: list[RunConfig]) -> None:
     start(three)
-    folders = [folder.stat().st_ino for folder in (three[0].results_dir / "runs").iterdir()]
+    files = list((three[0].results_dir / "runs").glob("*/record.json"))
+    before = [file.stat().st_mtime_ns for file in files]
     started = start(with_resume(three, "never"))
     assert started.states == [State.done] * 3
-    after = [folder.stat().st_ino for folder in (three[0].results_dir / "runs").iterdir()]
-    assert not set(folders) & set(after)
+    after = [file.stat().st_mtime_ns for file in files]
+    assert all(new > old for new, old in zip(after, before, strict=True))
 
 
 def test_resume_cached_only_computes_nothing(three: list[RunConfig]) -> None:
