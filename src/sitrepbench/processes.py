@@ -18,11 +18,22 @@ def this_process() -> str:
     return f"{process.pid}@{int(process.create_time())}"
 
 
+def runs(pid: int) -> bool:
+    """Return whether a process of this host runs; one that only waits to be reaped does not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
 def is_alive(process: str) -> bool:
     """Return whether the process that `this_process` described still runs on this host."""
     pid, _, started = process.partition("@")
     try:
         # Some systems derive the start from the boot time, which wanders by a second or two.
-        return abs(psutil.Process(int(pid)).create_time() - int(started)) < 3
+        found = psutil.Process(int(pid))
+        same = abs(found.create_time() - int(started)) < 3
+        # What ended and was not asked for its exit code yet is still listed.
+        return same and found.status() != psutil.STATUS_ZOMBIE
     except (psutil.Error, ValueError):
         return False

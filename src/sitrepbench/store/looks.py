@@ -82,7 +82,9 @@ class LookLedger:
         if not self.path.exists():
             return []
         looks = []
-        for number, line in enumerate(self.path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(self.path.read_text(encoding="utf-8").split("\n"), 1):
+            if not line:
+                continue
             try:
                 looks.append(Look(**json.loads(line)))
             except (ValueError, TypeError) as error:

@@ -244,7 +244,7 @@ class ResultsStore:
 
     def abandoned(self) -> list[Path]:
         """Return what killed processes of this host left in ``partial/``."""
-        import psutil
+        from sitrepbench.processes import runs
 
         left = []
         with contextlib.suppress(OSError):
@@ -252,7 +252,7 @@ class ResultsStore:
                 pieces = entry.name.split(".")
                 # Another host's is left alone: only it knows whether the process lives.
                 ours = len(pieces) >= 4 and pieces[1] == _this_host() and pieces[2].isdecimal()
-                if ours and not psutil.pid_exists(int(pieces[2][:10])):
+                if ours and not runs(int(pieces[2][:10])):
                     left.append(entry)
         return left
 

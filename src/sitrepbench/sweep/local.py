@@ -22,7 +22,15 @@ from sitrepbench.sweep.jobs import Errand, Reply
 from sitrepbench.sweep.pools import WorkerDiedError
 
 #: What the workers' parent imports once; every worker is a copy of it.
-_PRELOADED = "sitrepbench.sweep.worker"
+_PRELOADED = [
+    "sitrepbench.sweep.worker",
+    "sitrepbench.features",
+    "pyarrow.pandas_compat",
+    "sklearn.feature_extraction.text",
+    "sklearn.linear_model",
+    "sklearn.naive_bayes",
+    "sklearn.svm",
+]
 _JOIN_SECONDS = 5.0
 
 ErrandFunction = Callable[[Errand], list[Reply]]
@@ -229,7 +237,7 @@ def start_server(context: ForkServerContext, blas_threads: int) -> None:
 
     # Where it is started along with the server, it unblocks signals for the server as well.
     resource_tracker.ensure_running()
-    context.set_forkserver_preload([_PRELOADED])
+    context.set_forkserver_preload(_PRELOADED)
     # Ctrl-C reaches the whole group, and in the middle of its imports the server would die of it.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
