@@ -288,7 +288,12 @@ def test_signals_to_the_parent(
     parent = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
     job = started(tmp_path, "a")
     os.killpg(parent.pid, number)
-    parent.communicate(timeout=SECONDS)
+    try:
+        parent.communicate(timeout=SECONDS / 2)
+    except subprocess.TimeoutExpired:
+        # Python loses an interruption that comes while a destructor runs; people press again.
+        os.killpg(parent.pid, number)
+        parent.communicate(timeout=SECONDS)
     assert cluster.queue() == [job["job"]] * left
     # What a killed parent left goes on to its end.
     (tmp_path / "a.go").touch()
