@@ -126,6 +126,7 @@ class FakeStore:
 
     def take_over(self, ledger: SweepLedger, where: str) -> None:
         """Let a sweep have been started by another process."""
+        ledger.end("interrupted")
         ledger.add(Event(TIME, "started", where=where))
 
 
