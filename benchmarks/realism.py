@@ -25,10 +25,11 @@ from sklearn.svm import LinearSVC
 from sitrepbench.data import Dataset, load_shipped, load_table
 from sitrepbench.data.dataset import DOCUMENT_ID, LABEL, SPLIT, TEXT, canonical_frame, frame_digest
 from sitrepbench.data.statistics import describe_dataset
-from sitrepbench.execution import build_pipeline, execute
+from sitrepbench.execution import execute
 from sitrepbench.features import word_char_tfidf
 from sitrepbench.metrics.summary import Summary, summarise
 from sitrepbench.models import KeywordRules, MajorityClass
+from sitrepbench.models.pipeline import build_pipeline
 from sitrepbench.protocols import CrossDataset, GroupedCV, Plan, Score
 from sitrepbench.resources import resource_folder
 

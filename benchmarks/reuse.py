@@ -21,8 +21,9 @@ from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
 from sitrepbench.data import load_shipped
-from sitrepbench.execution import RunResult, build_pipeline, execute
+from sitrepbench.execution import RunResult, execute
 from sitrepbench.features import lsa, word_char_tfidf
+from sitrepbench.models.pipeline import build_pipeline
 from sitrepbench.protocols import Official, Plan
 from sitrepbench.reuse import FittedFeatures
 

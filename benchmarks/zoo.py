@@ -21,8 +21,9 @@ from threadpoolctl import threadpool_limits
 
 from sitrepbench.config.compose import compose
 from sitrepbench.config.run_config import check_config
-from sitrepbench.execution import execute, unset_seeds
+from sitrepbench.execution import execute
 from sitrepbench.metrics.summary import summarise
+from sitrepbench.models.pipeline import unset_seeds
 from sitrepbench.protocols import Plan
 from sitrepbench.resources import resource_folder
 from sitrepbench.runs import prepare

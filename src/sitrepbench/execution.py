@@ -15,8 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.base import clone
-from sklearn.compose import ColumnTransformer
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
@@ -26,12 +24,12 @@ from sitrepbench.data.dataset import (
     LABEL,
     SECONDARY,
     SENTENCE_ID,
-    TEXT,
     Dataset,
 )
 from sitrepbench.environment import peak_memory_mb, reset_peak_memory
 from sitrepbench.errors import ModelError
 from sitrepbench.models.answers import Answers, predict
+from sitrepbench.models.pipeline import unset_seeds
 from sitrepbench.predictions import FOLD, KEY_COLUMNS, PART, PREDICTED, REPEAT, PredictionsTable
 from sitrepbench.protocols.cells import Cell, Plan
 from sitrepbench.reuse.memory import FittedFeatures
@@ -44,11 +42,6 @@ from sitrepbench.reuse.transformed import (
     writeable_copy,
 )
 from sitrepbench.seeding import seed_for
-
-FEATURES_STEP = "features"
-MODEL_STEP = "model"
-#: Solvers of logistic regression that shuffle nothing (scikit-learn's user guide, 1.1.11.3).
-DETERMINISTIC_SOLVERS = ("lbfgs", "newton-cg", "newton-cholesky")
 
 
 @dataclass(frozen=True)
@@ -117,53 +110,6 @@ class RunResult:
     timings: pd.DataFrame
     peak_memory_mb: float
     notes: tuple[str, ...]
-
-
-def reads_frame(model: Any) -> bool:
-    """Return whether a model reads the sentence table itself, so that no features apply."""
-    return bool(getattr(model, "reads_frame", False))
-
-
-def build_pipeline(features: Any, model: Any) -> Pipeline:
-    """Return the unfitted pipeline from a DataFrame of sentences to labels.
-
-    A bare text vectoriser is bound to the column ``text``: given a DataFrame, it would read the
-    column names as its documents.
-    """
-    if reads_frame(model):
-        return Pipeline([(MODEL_STEP, model)])
-    if features is None:
-        raise ModelError(
-            f"{type(model).__name__} needs features; choose some, such as features=word_char"
-        )
-    if _reads_strings(features):
-        features = ColumnTransformer([(TEXT, features, TEXT)], sparse_threshold=1.0)
-    return Pipeline([(FEATURES_STEP, features), (MODEL_STEP, model)])
-
-
-def _reads_strings(transformer: Any) -> bool:
-    first = transformer.steps[0][1] if isinstance(transformer, Pipeline) else transformer
-    return hasattr(first, "__sklearn_tags__") and bool(get_tags(first).input_tags.string)
-
-
-def unset_seeds(pipeline: Pipeline) -> list[str]:
-    """Return the parameters that seed randomness and that nobody has set, sorted.
-
-    Empty where a pipeline draws no random numbers; then a run's seed decides nothing.
-    """
-    parameters = pipeline.get_params(deep=True)
-    return sorted(
-        name
-        for name, value in parameters.items()
-        if value is None
-        and (name.endswith("__random_state") or name == "random_state")
-        and not _draws_nothing(parameters.get(name.rpartition("__")[0]))
-    )
-
-
-def _draws_nothing(estimator: Any) -> bool:
-    """Return whether an estimator takes a seed but, as it is set, has no use for it."""
-    return isinstance(estimator, LogisticRegression) and estimator.solver in DETERMINISTIC_SOLVERS
 
 
 def execute(

@@ -20,8 +20,9 @@ from sitrepbench.config.studies import check_study_name, final_test_reason
 from sitrepbench.data.dataset import Dataset
 from sitrepbench.environment import describe_environment
 from sitrepbench.errors import ConfigError, StoreError
-from sitrepbench.execution import build_pipeline, execute, reads_frame
+from sitrepbench.execution import execute
 from sitrepbench.metrics.summary import Summary, summarise
+from sitrepbench.models.pipeline import build_pipeline, reads_frame
 from sitrepbench.predictions import PredictionsTable
 from sitrepbench.protocols import Plan, check_plan
 from sitrepbench.reuse.keys import features_key, is_dear
@@ -214,23 +215,30 @@ def obtain(
     """
     resume = prepared.config.resume
     # Looked for without a claim first: a store that may only be read has no claims.
-    if resume is not Resume.never:
-        found = store.find(prepared.key)
-        if found is not None:
-            record_looks(prepared, store)
-            return Obtained(named_as_asked(found, prepared), cached=True)
+    found = None if resume is Resume.never else _stored(prepared, store)
+    if found is not None:
+        return found
     with _claim(prepared.key, store, wait=wait):
-        if resume is not Resume.never:
-            found = store.find(prepared.key)
-            if found is not None:
-                record_looks(prepared, store)
-                return Obtained(named_as_asked(found, prepared), cached=True)
+        # Another process may have been faster.
+        found = None if resume is Resume.never else _stored(prepared, store)
+        if found is not None:
+            return found
         if resume is Resume.cached_only:
             raise StoreError(
                 f"run {prepared.key} is not in {store.folder}, and resume=cached_only computes "
                 "nothing; use resume=missing"
             )
         return _compute(prepared, store, on_cell, fitted)
+
+
+def _stored(prepared: PreparedRun, store: ResultsStore) -> Obtained | None:
+    """Return the run as the store has it, with its looks recorded; None if it is not there."""
+    found = store.find(prepared.key)
+    if found is None:
+        return None
+    record_looks(prepared, store)
+    name = run_name(prepared.config, prepared.pipeline)
+    return Obtained(named_as_asked(found, prepared.config, name), cached=True)
 
 
 @contextlib.contextmanager
@@ -244,13 +252,12 @@ def _claim(key: str, store: ResultsStore, *, wait: bool) -> Iterator[None]:
         yield
 
 
-def named_as_asked(record: RunRecord, prepared: PreparedRun) -> RunRecord:
+def named_as_asked(record: RunRecord, config: RunConfig, name: str) -> RunRecord:
     """Return a stored record under the names of today: names are labels, the key is identity."""
-    config = prepared.config
     return replace(
         record,
         names=dict(config.names),
-        run_name=run_name(config, prepared.pipeline),
+        run_name=name,
         study=config.study or ADHOC,
         overrides=without_passwords(list(config.overrides)),
     )

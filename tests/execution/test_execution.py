@@ -17,10 +17,11 @@ from sklearn.svm import LinearSVC
 
 from sitrepbench.data.dataset import Dataset
 from sitrepbench.errors import ModelError
-from sitrepbench.execution import build_pipeline, execute, unset_seeds
+from sitrepbench.execution import execute
 from sitrepbench.features import char_tfidf, lsa, word_char_tfidf, word_tfidf
 from sitrepbench.metrics.summary import summarise
 from sitrepbench.models import KeywordRules, MajorityClass
+from sitrepbench.models.pipeline import build_pipeline, unset_seeds
 from sitrepbench.protocols import GroupedCV, Score
 
 

@@ -26,8 +26,9 @@ from threadpoolctl import threadpool_limits
 from sitrepbench.config.run_config import build
 from sitrepbench.data.dataset import Dataset
 from sitrepbench.errors import ModelError
-from sitrepbench.execution import RunResult, build_pipeline, execute, reads_frame, unset_seeds
+from sitrepbench.execution import RunResult, execute
 from sitrepbench.features import lsa, word_char_tfidf, word_tfidf
+from sitrepbench.models.pipeline import build_pipeline, reads_frame, unset_seeds
 from sitrepbench.protocols import GroupedCV, Plan
 from sitrepbench.reuse import FittedFeatures
 from sitrepbench.seeding import seed_for

@@ -12,10 +12,11 @@ from sklearn.naive_bayes import MultinomialNB
 from sitrepbench.data.dataset import Dataset
 from sitrepbench.data.table import load_frame
 from sitrepbench.errors import ModelError
-from sitrepbench.execution import build_pipeline, execute
+from sitrepbench.execution import execute
 from sitrepbench.features import Context, HandMadeCues, lsa, word_tfidf
 from sitrepbench.features.context import NOBODY, neighbour_rows
 from sitrepbench.models.example import example_sentences
+from sitrepbench.models.pipeline import build_pipeline
 from sitrepbench.protocols import GroupedCV
 
 FRAME = pd.DataFrame(

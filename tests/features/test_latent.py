@@ -10,8 +10,8 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.svm import LinearSVC
 
 from sitrepbench.errors import ModelError
-from sitrepbench.execution import build_pipeline, unset_seeds
 from sitrepbench.features import LatentSemantics, lsa, word_char_tfidf
+from sitrepbench.models.pipeline import build_pipeline, unset_seeds
 
 
 @pytest.fixture(scope="module")

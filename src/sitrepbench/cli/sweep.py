@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -189,7 +189,7 @@ class SweepCommand:
             if run.state.finished:
                 named.setdefault(run.key, run.name)
         rows = [
-            replace(row, run_name=named[row.key], study=session.study)
+            row.named(named[row.key], session.study)
             for row in session.store.rows()
             if row.key in named
         ]

@@ -10,7 +10,7 @@ from typing import Self
 from sitrepbench.cli.outcome import settings_of
 from sitrepbench.errors import SitrepBenchError, TrackingError
 from sitrepbench.metrics.summary import Summary
-from sitrepbench.runs import without_passwords
+from sitrepbench.runs import named_as_asked, without_passwords
 from sitrepbench.store.index import IndexRow
 from sitrepbench.store.record import RunRecord
 from sitrepbench.sweep.jobs import Job, State
@@ -52,7 +52,7 @@ class TrackedSweep:
 
         def load(key: str) -> RunRecord | None:
             record = self._session.store.find(key)
-            return None if record is None else _as_asked(record, cached[key], self._session.study)
+            return None if record is None else _named(record, cached[key])
 
         if cached:
             self._tracker.log_missing(cached, load)
@@ -65,7 +65,7 @@ class TrackedSweep:
     ) -> None:
         """Log a run that came to its end; its ``summaries``, if known, are not computed again."""
         if record is not None:
-            self._tracker.log(_as_asked(record, run, self._session.study), summaries)
+            self._tracker.log(_named(record, run), summaries)
         elif run.failure is not None:
             job = run.job or _unprepared(run)
             tree = without_passwords(dict(job.tree))
@@ -120,15 +120,8 @@ class TrackedSweep:
         )
 
 
-def _as_asked(record: RunRecord, run: SweepRun, study: str) -> RunRecord:
-    """Return a record under the names of today: names are labels, the key is identity."""
-    return replace(
-        record,
-        names=dict(run.config.names),
-        run_name=run.name,
-        study=study,
-        overrides=without_passwords(list(run.config.overrides)),
-    )
+def _named(record: RunRecord, run: SweepRun) -> RunRecord:
+    return named_as_asked(record, run.config, run.name)
 
 
 def _unprepared(run: SweepRun) -> Job:

@@ -23,7 +23,7 @@ import sitrepbench
 from sitrepbench.config.building import without_own_keys
 from sitrepbench.config.run_config import RunConfig
 from sitrepbench.config.targets import TARGET, locate
-from sitrepbench.execution import reads_frame, unset_seeds
+from sitrepbench.models.pipeline import reads_frame, unset_seeds
 from sitrepbench.protocols import Plan
 
 #: Length of a key, hexadecimal digits.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from sitrepbench.execution import unset_seeds
+from sitrepbench.models.pipeline import unset_seeds
 from sitrepbench.protocols import Plan
 
 ABOUT = "_about_"

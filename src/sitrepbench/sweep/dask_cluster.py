@@ -26,18 +26,13 @@ from sitrepbench.sweep.dask_worker import (
     thread_problems,
     worker_command,
 )
+from sitrepbench.sweep.executors import THREAD_VARIABLES
 
 #: How long a scheduler and its workers may take to say what they have installed.
 ASK_SECONDS = 60.0
 #: How often it is looked whether workers have come.
 LOOK_SECONDS = 0.2
 
-_THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
 #: For a cluster of our own. A fit in compiled code may keep a worker silent for long, so silence
 #: is no death; what goes into the workers' environment is said below.
 _CLUSTER_CONFIG: dict[str, Any] = {
@@ -81,7 +76,7 @@ def own_cluster(workers: int, *, scratch: Path, blas_threads: int, log: Path) ->
         When it does not start.
     """
     distributed = load_distributed()
-    limits = dict.fromkeys(_THREAD_VARIABLES, str(blas_threads))
+    limits = dict.fromkeys(THREAD_VARIABLES, str(blas_threads))
     with _environment(limits), importlib.import_module("dask").config.set(_CLUSTER_CONFIG):
         try:
             cluster = distributed.LocalCluster(
