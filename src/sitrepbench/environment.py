@@ -12,11 +12,14 @@ from contextlib import suppress
 from functools import cache, lru_cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from sitrepbench import __version__
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 #: The libraries whose versions are recorded with every run.
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "hydra-core", "mlflow")
@@ -26,11 +29,9 @@ _STATUS = Path("/proc/self/status")
 
 def describe_environment() -> dict[str, Any]:
     """Return the environment as plain values that JSON can hold."""
-    from threadpoolctl import threadpool_info
-
     pools = [
         {"library": pool["internal_api"], "threads": pool["num_threads"]}
-        for pool in threadpool_info()
+        for pool in thread_pools().info()
     ]
     process = psutil.Process()
     return {
@@ -47,6 +48,19 @@ def describe_environment() -> dict[str, Any]:
         "process_started": process.create_time(),
         **git_state(),
     }
+
+
+def thread_pools() -> ThreadpoolController:
+    """Return the thread pools of the libraries that this process has loaded."""
+    return _pools_with(len(sys.modules))
+
+
+@lru_cache(maxsize=1)
+def _pools_with(_modules: int) -> ThreadpoolController:
+    """Look for them, which takes milliseconds, only after something was imported."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def reset_peak_memory() -> None:

@@ -172,7 +172,9 @@ def execute(
             on_cell(done, len(plan.cells))
     caught = Counter(note for result in results for note in result.notes)
     notes = tuple(f"{text} ({count} times)" for text, count in caught.items())
-    rows = pd.concat([result.rows for result in results], ignore_index=True)
+    rows = results[0].rows
+    if len(results) > 1:
+        rows = pd.concat([result.rows for result in results], ignore_index=True)
     return RunResult(
         PredictionsTable(rows, plan.training.labels),
         pd.DataFrame([asdict(result.timing) for result in results]),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
-from dataclasses import dataclass
+import io
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +57,9 @@ class PredictionsTable:
 
     frame: pd.DataFrame
     labels: tuple[str, ...]
+    _codes: dict[str, npt.NDArray[np.int64]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         wanted = [*KEY_COLUMNS, *self.probability_columns]
@@ -98,8 +103,10 @@ class PredictionsTable:
 
     def codes(self, column: str) -> npt.NDArray[np.int64]:
         """Return ``label`` or ``predicted`` as indices into `labels`, shape (n_rows,)."""
-        index = pd.Index(self.labels)
-        return np.asarray(index.get_indexer(pd.Index(self.frame[column])), dtype=np.int64)
+        if column not in self._codes:
+            found = pd.Index(self.labels).get_indexer(pd.Index(self.frame[column]))
+            self._codes[column] = np.asarray(found, dtype=np.int64)
+        return self._codes[column]
 
     def digest(self) -> str:
         """Return the sha256 of which label was predicted for which sentence; no probabilities.
@@ -107,9 +114,12 @@ class PredictionsTable:
         Probabilities may differ in their last bits between thread counts; labels may not.
         """
         columns = [PART, REPEAT, FOLD, "sentence_id", PREDICTED]
-        rows = self.frame[columns].sort_values(columns[:4], kind="stable")
-        text = rows.to_csv(index=False, lineterminator="\n")
-        return hashlib.sha256(text.encode()).hexdigest()
+        rows = zip(*(self.frame[column].tolist() for column in columns), strict=True)
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(sorted(rows))
+        return hashlib.sha256(text.getvalue().encode()).hexdigest()
 
     def write(self, path: Path) -> None:
         """Write the table as Parquet."""

@@ -114,10 +114,10 @@ def test_data_count_by_content_not_by_place(table: Path, tmp_path: Path) -> None
 
 
 def test_a_lexicon_counts_by_content_not_by_place(table: Path, tmp_path: Path) -> None:
-    from sitrepbench.models.keywords import lexicon_path
+    from sitrepbench.models.keywords import LEXICON_FOLDER
 
     copy = tmp_path / "copy.yaml"
-    copy.write_bytes(lexicon_path("english").read_bytes())
+    copy.write_bytes((LEXICON_FOLDER / "english.yaml").read_bytes())
     before = key(table, "model=keyword_rules")
     assert key(table, "model=keyword_rules", f"model.lexicon={copy}") == before
     copy.write_text(copy.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")

@@ -110,7 +110,7 @@ class SlurmCluster:
         with suppress(TimeoutError, subprocess.CalledProcessError):
             # A node that ends before its jobs would leave their processes behind.
             self.ask("scancel", f"--user={os.getuid()}")
-            until(lambda: not self.ask("squeue", "--noheader"))
+            until(self.is_free)
         self.stop_controller()
         self._stack.close()
 
@@ -140,6 +140,10 @@ class SlurmCluster:
         """Return the numbers of the jobs that wait or run."""
         lines = self.ask("squeue", "--noheader", "--format=%i %T").splitlines()
         return [line.split()[0] for line in lines if not line.endswith("COMPLETING")]
+
+    def is_free(self) -> bool:
+        """Return whether nothing holds a processor, nor waits for one."""
+        return not self.ask("squeue", "--noheader")
 
     def _write_files(self) -> None:
         self.folder.chmod(0o755)

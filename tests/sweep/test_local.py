@@ -16,8 +16,7 @@ import pytest
 from errands import errand
 
 from sitrepbench.errors import ConfigError
-from sitrepbench.sweep import LocalExecutor
-from sitrepbench.sweep.local import LocalPool, available_processors
+from sitrepbench.sweep.local import LocalExecutor, LocalPool, available_processors
 from sitrepbench.sweep.pools import WorkerDiedError
 
 WAIT = 60.0

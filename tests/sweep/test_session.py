@@ -22,7 +22,7 @@ from sitrepbench.store.results import ResultsStore
 from sitrepbench.sweep import worker
 from sitrepbench.sweep.interruption import Terminated
 from sitrepbench.sweep.jobs import Reply, State
-from sitrepbench.sweep.ledger import ATTEMPTS_FOLDER, SWEEPS_FOLDER
+from sitrepbench.sweep.ledger import ATTEMPTS_FOLDER, SWEEPS_FOLDER, SweepLedger
 from sitrepbench.sweep.planning import Planner, SweepRun, check_common, expected_seconds, study_of
 from sitrepbench.sweep.session import SweepSession
 
@@ -426,3 +426,17 @@ def test_a_store_that_was_emptied_is_filled_again(three: list[RunConfig]) -> Non
     shutil.rmtree(three[0].results_dir / "runs")
     forget_data()
     assert start(three).states == [State.done] * 3
+
+
+def test_a_store_that_may_only_be_read_answers_for_what_it_has(
+    three: list[RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(three[:2])
+
+    def refuse(*_: object) -> None:
+        raise StoreError("read-only file system")
+
+    monkeypatch.setattr(SweepLedger, "open", refuse)
+    assert start(three[:2]).states == [State.cached] * 2
+    with pytest.raises(StoreError, match="read-only"):
+        start(three)

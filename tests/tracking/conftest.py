@@ -106,7 +106,10 @@ def build_record(
                 "_about_": {"short": features},
             },
             "model": {"_target_": "sklearn.svm.LinearSVC", **(model_config or {"C": 0.3})},
-            "executor": {"_target_": "sitrepbench.sweep.SerialExecutor", "blas_threads": 1},
+            "executor": {
+                "_target_": "sitrepbench.sweep.executors.SerialExecutor",
+                "blas_threads": 1,
+            },
             "tracking": {"uri": None},
             "seed": seed,
             "results_dir": "results",

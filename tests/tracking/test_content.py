@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sitrepbench.commands import repeat_command
 from sitrepbench.metrics.summary import Summary, summarise
 from sitrepbench.store.record import RunRecord
 from sitrepbench.tracking.artifacts import report_page, write_artifacts
@@ -14,7 +15,6 @@ from sitrepbench.tracking.columns import shown_run, varied_params
 from sitrepbench.tracking.content import (
     MAX_PARAM_LENGTH,
     development_part,
-    repeat_command,
     run_description,
     run_metrics,
     run_params,
@@ -133,11 +133,11 @@ def test_description_tells_the_whole_story(make_record: MakeRecord) -> None:
     assert "| test | **0." in text
     assert "- **Look at test**: final numbers (me, 2026)" in text
     assert "- one sentence was dropped" in text
-    assert repeat_command(record) in text
+    assert repeat_command(record.overrides) in text
 
 
 def test_command_can_be_pasted_into_a_shell(make_record: MakeRecord) -> None:
-    assert repeat_command(make_record()) == (
+    assert repeat_command(make_record().overrides) == (
         "sitrepbench run dataset=table 'dataset.path=my sentences.csv' model=linear_svm"
     )
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import math
 import os
 import sys
 from collections.abc import Callable, Sequence
+from gc import freeze
 from typing import Any
 
 from sitrepbench import __version__
@@ -28,6 +30,8 @@ A research benchmark: what does a sentence of conflict reporting tell us?
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; see `sitrepbench.errors` for the codes."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    # At its end Python looks through everything for garbage, half a second with scikit-learn.
+    atexit.register(freeze)
     try:
         if given[:1] == ["run"]:
             # Everything behind `run` is Hydra's grammar and is parsed by Hydra.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,7 +28,8 @@ from sitrepbench.config.compose import (
     hydra_session,
     sweep_with,
 )
-from sitrepbench.config.run_config import RunConfig, check_config
+from sitrepbench.config.run_config import RunConfig, build, check_config
+from sitrepbench.config.targets import check_targets
 from sitrepbench.errors import ConfigError, SitrepBenchError
 
 if TYPE_CHECKING:
@@ -162,11 +164,12 @@ def _is_study_of_many(hydra: Hydra, parsed: argparse.Namespace, config_name: str
 
 def _sweep(hydra: Hydra, parsed: argparse.Namespace, config_name: str, given: list[str]) -> int:
     """Run a sweep: Hydra's sweeper says which runs, the session brings them to their end."""
-    from sitrepbench.cli.sweep import SweepCommand
-
     composed = compose_with(
         hydra, parsed.overrides, config_name=config_name, run_mode=RunMode.MULTIRUN
     )
+    _warm_up(composed)
+    from sitrepbench.cli.sweep import SweepCommand
+
     nodes = composed.hydra
     own = str(nodes.sweeper.get("_target_", "")).startswith("hydra_plugins.sitrepbench")
     if not str(nodes.launcher.get("_target_", "")).startswith("hydra_plugins.sitrepbench"):
@@ -174,6 +177,14 @@ def _sweep(hydra: Hydra, parsed: argparse.Namespace, config_name: str, given: li
     with SweepCommand(given, expanded=own) as command:
         sweep_with(hydra, composed, command, config_name=config_name)
         return command.report()
+
+
+def _warm_up(composed: DictConfig) -> None:
+    """Let the workers' parent import while this process does; what is wrong is told later."""
+    with contextlib.suppress(SitrepBenchError, OmegaConfBaseException, AttributeError):
+        node: Any = OmegaConf.to_container(composed.executor, resolve=True)
+        check_targets({"executor": node})
+        build(node, path="executor").warm_up()
 
 
 def _foreign_sweep(hydra: Hydra, parsed: argparse.Namespace, config_name: str) -> int:

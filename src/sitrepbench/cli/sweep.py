@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from rich.console import Console
 from rich.text import Text
 
+from sitrepbench.commands import go_on_command
 from sitrepbench.config.run_config import RunConfig
 from sitrepbench.errors import ConfigError, ModelError, SitrepBenchError, StoreError, TrackingError
 from sitrepbench.report.ranking import print_ranking
@@ -29,7 +30,6 @@ from sitrepbench.runs import without_passwords
 from sitrepbench.store.failures import FailedRuns
 from sitrepbench.store.index import IndexRow, row_of
 from sitrepbench.store.record import RunRecord
-from sitrepbench.sweep.commands import go_on_command
 from sitrepbench.sweep.jobs import Reply, State
 from sitrepbench.sweep.planning import SweepRun, check_common, expected_seconds, study_of
 from sitrepbench.sweep.pools import Executor

@@ -23,10 +23,10 @@ from sitrepbench.cli.lines import (
     print_table,
 )
 from sitrepbench.cli.stored import open_store, rows_of, store_option
+from sitrepbench.commands import go_on_command
 from sitrepbench.errors import StoreError
 from sitrepbench.report.ranking import print_ranking
 from sitrepbench.store.failures import FailedRuns
-from sitrepbench.sweep.commands import go_on_command
 from sitrepbench.sweep.jobs import State
 from sitrepbench.sweep.ledger import (
     ATTEMPTS_FOLDER,

@@ -12,7 +12,7 @@ from sitrepbench.config.schema import GROUPS
 from sitrepbench.config.targets import OWN_KEYS, TARGET, parameters_of
 from sitrepbench.errors import ConfigError, closest, did_you_mean
 
-_NO_OPTION = re.compile(r"Could not find '(?P<group>[^']*)/(?P<option>[^'/]+)'")
+_NO_OPTION = re.compile(r"Could not find '(?P<group>[^']*)/(?P<option>[^'/]*)'")
 _OPTION_LINE = re.compile(r"^\t(\S+)\s*$", re.MULTILINE)
 _NO_KEY = re.compile(r"Could not (?:override|append to|delete) '(?P<key>[^']+)'")
 _CHOOSES_BY_VALUE = re.compile(rf"\+?({'|'.join(GROUPS)}|experiments)=([\d.+-]+|true|false|null)")

@@ -6,7 +6,6 @@ stand numbers, quotation marks, length, capitals and the sentence's place in its
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -17,13 +16,13 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import yaml
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from sitrepbench.data.dataset import DOCUMENT_ID, POSITION, TEXT
 from sitrepbench.errors import ConfigError, did_you_mean
+from sitrepbench.named_files import named_file, read_yaml
 
 CUE_FOLDER = Path(__file__).parent / "cue_lists"
 #: Cues that need no words, in the order of the columns before those of the lexicon.
@@ -65,12 +64,8 @@ def load_cues(lexicon: str) -> CueList:
     ConfigError
         With all problems of the file at once.
     """
-    path = _cue_path(lexicon)
-    raw = path.read_bytes()
-    try:
-        content = yaml.safe_load(raw)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    path = named_file(lexicon, CUE_FOLDER, kind="list of cues")
+    content, digest = read_yaml(path)
     problems = _problems(content)
     if problems:
         raise ConfigError(f"{path}: not a valid list of cues:\n  " + "\n  ".join(problems))
@@ -78,19 +73,7 @@ def load_cues(lexicon: str) -> CueList:
         str(content["name"]),
         str(content["version"]),
         {str(name): _compile(patterns) for name, patterns in content["groups"].items()},
-        hashlib.sha256(raw).hexdigest(),
-    )
-
-
-def _cue_path(lexicon: str) -> Path:
-    shipped = CUE_FOLDER / f"{lexicon}.yaml"
-    path = shipped if shipped.is_file() else Path(lexicon).expanduser()
-    if path.is_file():
-        return path
-    names = sorted(file.stem for file in CUE_FOLDER.glob("*.yaml"))
-    raise ConfigError(
-        f"no list of cues {lexicon!r}: it is neither a file nor one of {', '.join(names)}."
-        + did_you_mean(lexicon, names)
+        digest,
     )
 
 

@@ -114,7 +114,9 @@ def _among_secondary(
 
 
 def _document_domains(document: Codes, domain: pd.Series, n_documents: int) -> tuple[str, ...]:
-    names = domain.fillna("").astype(str).to_numpy()
-    pairs = pd.DataFrame({"document": document, "domain": names}).drop_duplicates()
-    single = pairs.drop_duplicates("document", keep=False).set_index("document")["domain"]
-    return tuple(str(name) for name in single.reindex(range(n_documents), fill_value=""))
+    code, names = pd.factorize(domain)  # -1 where there is none
+    lowest, highest = np.full(n_documents, len(names)), np.full(n_documents, -1)
+    np.minimum.at(lowest, document, code)
+    np.maximum.at(highest, document, code)
+    single = np.where(lowest == highest, lowest, -1)
+    return tuple("" if index < 0 else str(names[index]) for index in single)

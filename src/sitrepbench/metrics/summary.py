@@ -137,7 +137,7 @@ def summarise(table: PredictionsTable, part: str) -> Summary:
         n_documents=len(confusions.documents),
         n_repeats=len(confusions.counts),
         interval_method=INTERVAL_METHOD,
-        notes=_notes(confusions, per_label),
+        notes=_notes(confusions),
     )
 
 
@@ -218,43 +218,45 @@ def _per_label(
 
 
 def _per_fold(rows: PredictionsTable, part: str) -> pd.DataFrame:
-    keys = rows.frame.groupby([REPEAT, FOLD], sort=True)
-    folds = keys.size().reset_index(name="n")
-    matrices = grouped_confusions(
-        np.asarray(keys.ngroup(), dtype=np.int64),
-        rows.codes("label"),
-        rows.codes(PREDICTED),
-        (len(folds), len(rows.labels)),
+    keys, group, sizes = np.unique(
+        rows.frame[[REPEAT, FOLD]].to_numpy(), axis=0, return_inverse=True, return_counts=True
     )
-    folds.insert(0, "part", part)
-    # A fold that lacks a label cannot be blamed for it, so each is scored over its own.
-    folds["macro_f1"] = [
-        float(macro_f1(matrix, labels=matrix.sum(axis=1) > 0)) for matrix in matrices
-    ]
-    folds["accuracy"] = accuracy(matrices)
-    return folds
+    matrices = grouped_confusions(
+        group, rows.codes("label"), rows.codes(PREDICTED), (len(keys), len(rows.labels))
+    )
+    return pd.DataFrame(
+        {
+            "part": part,
+            REPEAT: keys[:, 0],
+            FOLD: keys[:, 1],
+            "n": sizes,
+            # A fold that lacks a label cannot be blamed for it: each is scored over its own.
+            "macro_f1": [
+                float(macro_f1(matrix, labels=matrix.sum(axis=1) > 0)) for matrix in matrices
+            ],
+            "accuracy": accuracy(matrices),
+        }
+    )
 
 
 def _per_domain(rows: PredictionsTable) -> pd.DataFrame:
     columns = ["domain", "n", "documents", "labels", "macro_f1", "accuracy"]
-    named = rows.frame["domain"].fillna("").astype(str)
-    kept = rows
-    if (named == "").any():
-        kept = PredictionsTable(rows.frame[named != ""].reset_index(drop=True), rows.labels)
-    if kept.frame.empty:
-        return pd.DataFrame({name: [] for name in columns})
-    domain, domains = pd.factorize(kept.frame["domain"], sort=True)
-    repeat, repeats = pd.factorize(kept.frame[REPEAT], sort=True)
+    domain, names = pd.factorize(rows.frame["domain"].replace("", None), sort=True)
+    repeat, repeats = pd.factorize(rows.frame[REPEAT])
+    document, documents = pd.factorize(rows.frame["document_id"])
+    named = domain >= 0
     n_labels = len(rows.labels)
     pooled = grouped_confusions(
-        domain * len(repeats) + repeat,
-        kept.codes("label"),
-        kept.codes(PREDICTED),
-        (len(domains) * len(repeats), n_labels),
-    ).reshape(len(domains), len(repeats), n_labels, n_labels)
-    documents = kept.frame.groupby("domain", sort=True)["document_id"].nunique()
+        (domain * len(repeats) + repeat)[named],
+        rows.codes("label")[named],
+        rows.codes(PREDICTED)[named],
+        (len(names) * len(repeats), n_labels),
+    ).reshape(len(names), len(repeats), n_labels, n_labels)
+    both = np.unique((domain * len(documents) + document)[named])
+    n_documents = np.bincount(both // max(1, len(documents)), minlength=len(names))
     result = []
-    for name, matrices in zip(domains, pooled, strict=True):
+    for index, name in enumerate(names):
+        matrices = pooled[index]
         n = float(matrices.sum() / len(repeats))
         enough = matrices.sum(axis=2).mean(axis=0) >= DOMAIN_LABEL_SENTENCES
         scored = n >= DOMAIN_SENTENCES and enough.sum() >= 2
@@ -263,17 +265,17 @@ def _per_domain(rows: PredictionsTable) -> pd.DataFrame:
             (
                 str(name),
                 n,
-                int(documents[name]),
+                int(n_documents[index]),
                 int(enough.sum()),
                 score,
                 float(accuracy(matrices).mean()),
             )
         )
-    table = pd.DataFrame(result, columns=columns)
-    return table.sort_values(["n", "domain"], ascending=[False, True], ignore_index=True)
+    result.sort(key=lambda row: (-row[1], row[0]))
+    return pd.DataFrame(result, columns=columns)
 
 
-def _notes(confusions: DocumentConfusions, per_label: pd.DataFrame) -> tuple[str, ...]:
+def _notes(confusions: DocumentConfusions) -> tuple[str, ...]:
     notes = []
     n_documents = len(confusions.documents)
     if n_documents == 1:
@@ -285,13 +287,15 @@ def _notes(confusions: DocumentConfusions, per_label: pd.DataFrame) -> tuple[str
             f"{n_documents} documents: the intervals are rough; their coverage was checked by "
             f"simulation from {CHECKED_DOCUMENTS} documents on."
         )
-    absent = [str(name) for name in per_label.loc[per_label["support"] == 0, "label"]]
+    predicted = confusions.counts.sum(axis=(0, 1, 2)) > 0
+    each = list(zip(confusions.labels, confusions.supported, predicted, strict=True))
+    absent = [name for name, is_supported, _ in each if not is_supported]
     if absent:
         notes.append(
             f"No sentence is labelled {', '.join(absent)}: macro-F1 is over the other "
-            f"{len(per_label) - len(absent)} labels."
+            f"{len(each) - len(absent)} labels."
         )
-    never = per_label[(per_label["support"] > 0) & (per_label["predicted"] == 0)]
-    if len(never):
-        notes.append(f"Never predicted: {', '.join(str(name) for name in never['label'])}.")
+    never = [name for name, is_supported, is_given in each if is_supported and not is_given]
+    if never:
+        notes.append(f"Never predicted: {', '.join(never)}.")
     return tuple(notes)

@@ -8,7 +8,6 @@ of at least ``threshold`` wins, ties going to the one first in ``order``; withou
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,11 +17,11 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import yaml
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from sitrepbench.data.dataset import TEXT
 from sitrepbench.errors import ConfigError, did_you_mean
+from sitrepbench.named_files import named_file, read_yaml
 
 LEXICON_FOLDER = Path(__file__).parent / "lexicons"
 STRONG, WEAK = 2, 1
@@ -60,21 +59,6 @@ class Explanation:
     fired: Mapping[str, tuple[str, ...]]
 
 
-def lexicon_path(lexicon: str) -> Path:
-    """Return the file of a shipped lexicon's name, or of a path."""
-    shipped = LEXICON_FOLDER / f"{lexicon}.yaml"
-    if shipped.is_file():
-        return shipped
-    path = Path(lexicon).expanduser()
-    if path.is_file():
-        return path
-    names = sorted(file.stem for file in LEXICON_FOLDER.glob("*.yaml"))
-    raise ConfigError(
-        f"no lexicon {lexicon!r}: it is neither a file nor one of {', '.join(names)}."
-        + did_you_mean(lexicon, names)
-    )
-
-
 def load_lexicon(lexicon: str) -> Lexicon:
     """Read and check a lexicon by shipped name or path.
 
@@ -83,12 +67,8 @@ def load_lexicon(lexicon: str) -> Lexicon:
     ConfigError
         With all problems of the file at once.
     """
-    path = lexicon_path(lexicon)
-    raw = path.read_bytes()
-    try:
-        content = yaml.safe_load(raw)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    path = named_file(lexicon, LEXICON_FOLDER, kind="lexicon")
+    content, digest = read_yaml(path)
     problems = _problems(content)
     if problems:
         raise ConfigError(f"{path}: not a valid lexicon:\n  " + "\n  ".join(problems))
@@ -100,7 +80,7 @@ def load_lexicon(lexicon: str) -> Lexicon:
         default=content["default"],
         threshold=int(content.get("threshold", STRONG)),
         rules=rules,
-        digest=hashlib.sha256(raw).hexdigest(),
+        digest=digest,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from sitrepbench.environment import thread_pools
 from sitrepbench.errors import ConfigError
 from sitrepbench.sweep.jobs import Errand, Reply
 
@@ -78,9 +79,7 @@ class Limits:
 
     def call(self, work: Callable[[], Result]) -> Result:
         """Return what ``work`` returns, with the linear algebra libraries limited."""
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(limits=self.blas_threads):
+        with thread_pools().limit(limits=self.blas_threads):
             return work()
 
 

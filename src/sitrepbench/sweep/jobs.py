@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from sitrepbench.sweep.commands import repeat_command
+from sitrepbench.commands import repeat_command
 
 
 class State(Enum):

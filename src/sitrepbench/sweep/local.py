@@ -22,15 +22,7 @@ from sitrepbench.sweep.jobs import Errand, Reply
 from sitrepbench.sweep.pools import WorkerDiedError
 
 #: What the workers' parent imports once; every worker is a copy of it.
-_PRELOADED = [
-    "sitrepbench.sweep.worker",
-    "sitrepbench.features",
-    "pyarrow.pandas_compat",
-    "sklearn.feature_extraction.text",
-    "sklearn.linear_model",
-    "sklearn.naive_bayes",
-    "sklearn.svm",
-]
+_PRELOADED = ["sitrepbench.sweep.preloaded"]
 _JOIN_SECONDS = 5.0
 
 ErrandFunction = Callable[[Errand], list[Reply]]

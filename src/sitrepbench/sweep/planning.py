@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from sitrepbench.commands import repeat_command
 from sitrepbench.config.run_config import RunConfig
 from sitrepbench.errors import ConfigError, DataError, ProtocolError, SitrepBenchError
 from sitrepbench.runs import (
@@ -19,7 +20,6 @@ from sitrepbench.runs import (
     without_passwords,
 )
 from sitrepbench.store.index import IndexRow
-from sitrepbench.sweep.commands import repeat_command
 from sitrepbench.sweep.jobs import Failure, Job, State
 
 #: What all runs of a sweep have in common.

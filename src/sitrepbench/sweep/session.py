@@ -169,8 +169,15 @@ class SweepSession:
             if self.interrupted:
                 # Without all keys it would be another sweep's ledger.
                 return batch
-            self._open_ledger(batch)
+            unwritable: StoreError | None = None
+            try:
+                self._open_ledger(batch)
+            except StoreError as error:
+                unwritable = error
             todo = self._take_from_store(batch)
+            if todo and unwritable is not None:
+                # A store that may only be read still answers for what it has.
+                raise unwritable
             self._view.planned(self, todo)
             if todo and not self.interrupted:
                 self._compute(todo, executor)
@@ -337,7 +344,8 @@ class SweepSession:
         failure: Failure | None = None,
     ) -> None:
         """Write into the ledger; if that fails, the records are still the truth."""
-        assert self.ledger is not None
+        if self.ledger is None:
+            return
         try:
             self.ledger.note(key, state, seconds=seconds, where=where, failure=failure)
         except StoreError as error:

@@ -17,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from sitrepbench.config.run_config import RunConfig
+from sitrepbench.environment import thread_pools
 from sitrepbench.errors import ConfigError, ModelError, SitrepBenchError, StoreError
 from sitrepbench.processes import this_host
 from sitrepbench.reuse.memory import FittedFeatures
@@ -115,9 +116,7 @@ def _store(folder: Path) -> ResultsStore:
 @lru_cache(maxsize=1)
 def _limit_threads(blas_threads: int) -> None:
     """Limit the linear algebra libraries of this process from now on."""
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits(limits=blas_threads)
+    thread_pools().limit(limits=blas_threads)
 
 
 @contextlib.contextmanager

@@ -6,11 +6,11 @@ import hashlib
 import json
 import math
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from sitrepbench.commands import repeat_command
 from sitrepbench.metrics.summary import Summary
 from sitrepbench.predictions import is_test_part
 from sitrepbench.store.record import RunRecord
@@ -153,7 +153,7 @@ def run_description(record: RunRecord, summaries: Mapping[str, Summary]) -> str:
     """Return what the run's page says on top, in Markdown."""
     # MLflow shows the first lines and folds the rest away.
     lines = [*_headline_line(summaries), _what(record), ""]
-    lines += ["```", repeat_command(record), "```", ""]
+    lines += ["```", repeat_command(record.overrides), "```", ""]
     lines += ["| part | macro-F1 | 95 % interval | lenient | accuracy | scored |"]
     lines += ["| --- | --- | --- | --- | --- | --- |"]
     lines += [_headline_row(summary) for summary in summaries.values()]
@@ -170,11 +170,6 @@ def run_description(record: RunRecord, summaries: Mapping[str, Summary]) -> str:
     lines += ["", "Tables per label, fold and domain and the confusion matrix: *Artifacts*."]
     text = "\n".join(lines)
     return text if len(text) <= MAX_NOTE_LENGTH else text[:MAX_NOTE_LENGTH] + "\n\n... (cut)"
-
-
-def repeat_command(record: RunRecord) -> str:
-    """Return the command line that makes the run again."""
-    return " ".join(["sitrepbench run", *(shlex.quote(item) for item in record.overrides)])
 
 
 def _flatten(value: Any, name: str) -> Iterator[tuple[str, Any]]:
