@@ -2,90 +2,22 @@
 
 from __future__ import annotations
 
-import time
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
-from sitrepbench.data.dataset import (
-    DOCUMENT_ID,
-    DOMAIN,
-    LABEL,
-    SECONDARY,
-    SENTENCE_ID,
-    Dataset,
-)
 from sitrepbench.environment import peak_memory_mb, reset_peak_memory
 from sitrepbench.errors import ModelError
-from sitrepbench.models.answers import Answers, predict
-from sitrepbench.models.pipeline import unset_seeds
-from sitrepbench.predictions import FOLD, KEY_COLUMNS, PART, PREDICTED, REPEAT, PredictionsTable
-from sitrepbench.protocols.cells import Cell, Plan
+from sitrepbench.fitting import CellResult, Tuned, choose_settings, fit_cell, fits_of
+from sitrepbench.predictions import PredictionsTable
+from sitrepbench.protocols.cells import Plan
 from sitrepbench.reuse.memory import FittedFeatures
-from sitrepbench.reuse.transformed import (
-    CellName,
-    Matrix,
-    Transformed,
-    handed_out,
-    wants_to_write,
-    writeable_copy,
-)
-from sitrepbench.seeding import seed_for
-
-
-@dataclass(frozen=True)
-class CellTiming:
-    """What one cell cost: wall time in seconds, counts of rows.
-
-    Times are those of a run by itself. Where fitted features were taken over from another run,
-    ``fit_seconds`` and ``predict_seconds`` count what they cost when they were made; so the sum
-    over runs that share features is more than the time that passed.
-
-    Parameters
-    ----------
-    part, repeat, fold
-        The cell.
-    n_train, n_test : int
-        Rows.
-    fit_seconds : float
-        Fitting the features and the model.
-    predict_seconds : float
-        Transforming the test rows and predicting them.
-    features_seconds : float
-        The part of ``fit_seconds`` that went into the features.
-    reused : bool
-        Whether the features were taken over, from memory or from the disk.
-    """
-
-    part: str
-    repeat: int
-    fold: int
-    n_train: int
-    n_test: int
-    fit_seconds: float
-    predict_seconds: float
-    features_seconds: float
-    reused: bool
-
-
-@dataclass(frozen=True)
-class CellResult:
-    """What one cell gives: its prediction rows, what it cost, and the warnings that were heard."""
-
-    rows: pd.DataFrame
-    timing: CellTiming
-    notes: tuple[str, ...]
+from sitrepbench.tuning.trials import trials_table
 
 
 @dataclass(frozen=True)
@@ -104,12 +36,21 @@ class RunResult:
         cannot count anew (other than Linux), the highest since the process began.
     notes : tuple of str
         Warnings of the libraries, each once with its count.
+    trials : DataFrame
+        What a tuner tried, columns `sitrepbench.tuning.trials.TRIAL_COLUMNS`; empty without one.
+    chosen : list of dict
+        Per cell what a tuner chose: ``part, repeat, fold, settings, score, trials``.
+    tuning_seconds : float
+        What the searches took.
     """
 
     predictions: PredictionsTable
     timings: pd.DataFrame
     peak_memory_mb: float
     notes: tuple[str, ...]
+    trials: pd.DataFrame
+    chosen: list[dict[str, Any]]
+    tuning_seconds: float
 
 
 def execute(
@@ -117,10 +58,11 @@ def execute(
     pipeline: Pipeline,
     *,
     seed: int = 0,
-    on_cell: Callable[[int, int], None] | None = None,
+    on_cell: Callable[[float, int], None] | None = None,
     fitted: FittedFeatures | None = None,
     features_key: str = "",
     dear: bool = False,
+    tuned: Tuned | None = None,
 ) -> RunResult:
     """Fit and predict every cell of a plan.
 
@@ -133,7 +75,7 @@ def execute(
     seed : int
         Seeds what in the pipeline draws random numbers, per cell; splits do not depend on it.
     on_cell : callable or None
-        Told after each cell how many are done, of how many.
+        Told after each cell how many are done, of how many; after each trial a part of one.
     fitted : FittedFeatures or None
         Where features are looked for, and kept for the next run. The predictions are the same,
         byte for byte, with it and without.
@@ -141,6 +83,8 @@ def execute(
         As `sitrepbench.reuse.keys.features_key` gives it; where it is empty, nothing is reused.
     dear : bool
         Whether the features are worth the disk.
+    tuned : Tuned or None
+        What chooses the model's settings, cell by cell, from the cell's training rows.
 
     Raises
     ------
@@ -156,20 +100,33 @@ def execute(
         )
     reset_peak_memory()
     results: list[CellResult] = []
-    for done, cell in enumerate(plan.cells, start=1):
+    fits = fits_of(plan)
+    for done, fit in enumerate(fits, start=1):
+        chosen = None
+        if tuned is not None:
+
+            def on_trial(tried: int, most: int | None, before: int = done - 1) -> None:
+                if on_cell is not None:
+                    on_cell(before + (tried / (most + 1) if most else 0), len(fits))
+
+            chosen = choose_settings(
+                plan, fit.cell, pipeline=pipeline, seed=seed, tuned=tuned, on_trial=on_trial
+            )
         results.append(
             fit_cell(
                 plan,
-                cell,
+                fit,
                 pipeline=pipeline,
                 seed=seed,
                 fitted=fitted,
                 features_key=features_key,
                 dear=dear,
+                tuned=tuned,
+                chosen=chosen,
             )
         )
         if on_cell is not None:
-            on_cell(done, len(plan.cells))
+            on_cell(done, len(fits))
     caught = Counter(note for result in results for note in result.notes)
     notes = tuple(f"{text} ({count} times)" for text, count in caught.items())
     rows = results[0].rows
@@ -180,176 +137,27 @@ def execute(
         pd.DataFrame([asdict(result.timing) for result in results]),
         peak_memory_mb(),
         notes,
+        *_tuning_tables(results),
     )
 
 
-def fit_cell(
-    plan: Plan,
-    cell: Cell,
-    *,
-    pipeline: Pipeline,
-    seed: int,
-    fitted: FittedFeatures | None = None,
-    features_key: str = "",
-    dear: bool = False,
-) -> CellResult:
-    """Fit a clone of ``pipeline`` on one cell and predict its test rows; see `execute`."""
-    fresh, seeds = _seeded(pipeline, cell, seed)
-    unfitted = fresh.steps[-1][1]
-    where = f"{cell.part}, repeat {cell.repeat}, fold {cell.fold}"
-    found: Transformed | None = None
-    notes: list[str] = []
-    shared = fitted if features_key and plan.fits and len(fresh.steps) > 1 else None
-    name = CellName(features_key, cell.part, cell.repeat, cell.fold, seeds)
-    if shared is not None:
-        found = shared.find(name, dear=dear)
-    with _blaming("features", where):
-        features = found or _transform(plan, cell, fresh)
-    notes += features.notes
-    if shared is not None and found is None:
-        notes += shared.keep(name, features, dear=dear)
-    with _blaming(type(unfitted).__name__, where), _listening() as heard:
-        labels = plan.training.frame[LABEL].to_numpy(dtype=object)[cell.train]
-        model, fit_seconds = unfitted, 0.0
-        if plan.fits:
-            model, fit_seconds = _fit(unfitted, features.train, labels, heard)
-        answer = partial(predict, n_rows=len(cell.test), labels=plan.training.labels)
-        answers, predict_seconds = _answer(answer, model, features.test, heard)
-    timing = CellTiming(
-        cell.part,
-        cell.repeat,
-        cell.fold,
-        len(cell.train),
-        len(cell.test),
-        features.fit_seconds + fit_seconds,
-        features.transform_seconds + predict_seconds,
-        features.fit_seconds,
-        found is not None,
-    )
-    return CellResult(_rows(plan, cell, *answers), timing, (*notes, *_texts(heard)))
-
-
-def _seeded(
-    pipeline: Pipeline, cell: Cell, seed: int
-) -> tuple[Pipeline, tuple[tuple[str, int], ...]]:
-    """Return an unfitted clone that is seeded for one cell, and the seeds of its features step."""
-    fresh = clone(pipeline)
-    seeds = {
-        name: seed_for("model", parameter=name, seed=seed, repeat=cell.repeat, fold=cell.fold)
-        for name in unset_seeds(fresh)
-    }
-    fresh.set_params(**seeds)
-    model = f"{fresh.steps[-1][0]}__"
-    return fresh, tuple(item for item in seeds.items() if not item[0].startswith(model))
-
-
-@contextmanager
-def _blaming(name: str, where: str) -> Iterator[None]:
-    """Turn whatever goes wrong into an error that says what failed, and on which cell."""
-    try:
-        yield
-    except ModelError as error:
-        raise ModelError(f"{where}: {error}") from error
-    except Exception as error:  # a model is anybody's code
-        raise ModelError(f"{name} failed ({where}): {type(error).__name__}: {error}") from error
-
-
-@contextmanager
-def _listening() -> Iterator[list[warnings.WarningMessage]]:
-    """Gather warnings instead of showing them."""
-    with warnings.catch_warnings(record=True) as heard:
-        warnings.simplefilter("always")
-        yield heard
-
-
-def _texts(heard: list[warnings.WarningMessage]) -> tuple[str, ...]:
-    lines = ((item.category.__name__, str(item.message).splitlines()) for item in heard)
-    return tuple(f"{name}: {said[0] if said else ''}" for name, said in lines)
-
-
-def _transform(plan: Plan, cell: Cell, fresh: Pipeline) -> Transformed:
-    """Fit the features step on the training rows, and apply it to both sides of a cell."""
-    train = _inputs(plan.training, cell.train) if plan.fits else None
-    test = _inputs(plan.scored, cell.test)
-    if len(fresh.steps) < 2:
-        return Transformed(train, test, 0.0, 0.0)
-    features = fresh[:-1]
-    with _listening() as heard:
-        started = time.perf_counter()
-        if train is not None:
-            labels = plan.training.frame[LABEL].to_numpy(dtype=object)[cell.train]
-            train = features.fit_transform(train, labels)
-        fit_done = time.perf_counter()
-        for _, step in features.steps:
-            # Not the pipeline's own: it refuses steps that have learned nothing.
-            test = test if step in (None, "passthrough") else step.transform(test)
-        done = time.perf_counter()
-    return Transformed(train, test, fit_done - started, done - fit_done, _texts(heard))
-
-
-def _fit(
-    unfitted: Any, train: Matrix, labels: Any, heard: list[warnings.WarningMessage]
-) -> tuple[Any, float]:
-    """Return a fitted clone and the seconds that it took.
-
-    A model that must write into its input gets a copy of what is kept for others.
-    """
-    model, given = clone(unfitted), handed_out(train)
-    started = time.perf_counter()
-    try:
-        model.fit(given, labels)
-    except Exception as error:
-        if not wants_to_write(error, train):
-            raise
-        heard.clear()
-        model, given = clone(unfitted), writeable_copy(train)
-        started = time.perf_counter()
-        model.fit(given, labels)
-    return model, time.perf_counter() - started
-
-
-def _answer(
-    answer: Callable[[Any, Matrix], Answers],
-    model: Any,
-    test: Matrix,
-    heard: list[warnings.WarningMessage],
-) -> tuple[Answers, float]:
-    """Return predicted labels and probabilities, and the seconds that they took."""
-    given, before = handed_out(test), len(heard)
-    started = time.perf_counter()
-    try:
-        answers = answer(model, given)
-    except Exception as error:
-        if not wants_to_write(error, test):
-            raise
-        del heard[before:]
-        given = writeable_copy(test)
-        started = time.perf_counter()
-        answers = answer(model, given)
-    return answers, time.perf_counter() - started
-
-
-def _inputs(dataset: Dataset, rows: npt.NDArray[np.int64]) -> pd.DataFrame:
-    """Return what a model may see: everything but the labels and what was derived from them."""
-    hidden = [LABEL, SECONDARY, "split", "cluster"]
-    return dataset.frame.drop(columns=hidden).iloc[rows].reset_index(drop=True)
-
-
-def _rows(
-    plan: Plan,
-    cell: Cell,
-    predicted: npt.NDArray[np.object_],
-    probabilities: npt.NDArray[np.float64],
-) -> pd.DataFrame:
-    # Column by column: a sweep comes here thousands of times, and pandas copies tables slowly.
-    scored = plan.scored.frame
-    taken = (SENTENCE_ID, DOCUMENT_ID, DOMAIN, LABEL, SECONDARY)
-    columns: dict[str, Any] = {name: scored[name].array.take(cell.test) for name in taken}
-    columns[PART] = pd.Series([cell.part], dtype="str").array.repeat(len(cell.test))
-    columns[REPEAT] = np.full(len(cell.test), cell.repeat, dtype=np.int64)
-    columns[FOLD] = np.full(len(cell.test), cell.fold, dtype=np.int64)
-    columns[PREDICTED] = pd.Series(predicted.astype(str), dtype="str").array
-    ordered = {name: columns[name] for name in KEY_COLUMNS}
-    for index, label in enumerate(plan.training.labels):
-        ordered[f"p_{label}"] = probabilities[:, index]
-    return pd.DataFrame(ordered)
+def _tuning_tables(results: list[CellResult]) -> tuple[pd.DataFrame, list[dict[str, Any]], float]:
+    """Return the trials of all cells, what was chosen, and what the searches took."""
+    found = [(result.timing, result.chosen) for result in results if result.chosen is not None]
+    trials = [
+        (cell.part, cell.repeat, cell.fold, number, trial)
+        for cell, chosen in found
+        for number, trial in enumerate(chosen.trials)
+    ]
+    taken = [
+        {
+            "part": cell.part,
+            "repeat": cell.repeat,
+            "fold": cell.fold,
+            "settings": chosen.settings,
+            "score": chosen.score,
+            "trials": len(chosen.trials),
+        }
+        for cell, chosen in found
+    ]
+    return trials_table(trials), taken, sum(chosen.seconds for _, chosen in found)

@@ -4,38 +4,50 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from sklearn.pipeline import Pipeline
 
 from sitrepbench.config.key import content_key, key_parts
-from sitrepbench.config.run_config import RunConfig, build
+from sitrepbench.config.run_config import ABOUT, RunConfig, build
 from sitrepbench.config.schema import Resume
 from sitrepbench.config.studies import check_study_name, final_test_reason
+from sitrepbench.config.targets import TARGET
 from sitrepbench.data.dataset import Dataset
 from sitrepbench.environment import describe_environment
 from sitrepbench.errors import ConfigError, StoreError
-from sitrepbench.execution import execute
-from sitrepbench.metrics.summary import Summary, summarise
+from sitrepbench.execution import RunResult, execute
+from sitrepbench.fitting import Tuned
+from sitrepbench.metrics.summary import Summary
 from sitrepbench.models.pipeline import build_pipeline, reads_frame
-from sitrepbench.predictions import PredictionsTable
 from sitrepbench.protocols import Plan, check_plan
 from sitrepbench.reuse.keys import features_key, is_dear
 from sitrepbench.reuse.memory import FittedFeatures
 from sitrepbench.store.looks import Look, LookLedger, now, who
 from sitrepbench.store.record import RunRecord
 from sitrepbench.store.results import ClaimedError, ResultsStore
+from sitrepbench.told import (
+    ADHOC,
+    describe_data,
+    headline,
+    named_as_asked,
+    run_name,
+    summarise_parts,
+    uses_features,
+    without_passwords,
+)
+from sitrepbench.tuning.space import Settings, with_settings
+from sitrepbench.tuning.tune import Tuning, bind
 
-ADHOC = "adhoc"
+#: Where searches under way are kept, below the results store, by content key.
+SEARCHES_FOLDER = Path("cache") / "searches"
 RUN_NAME_LENGTH = 18
-_PASSWORD = re.compile(r"(://[^/:@\s]*:)[^/@\s]+@")
-#: Overrides that say nothing about what is run, so that names leave them out.
-_UNTOLD = ("dataset", "tracking", "executor", "results_dir", "resume", "unlock", "study")
 
 
 @dataclass(frozen=True)
@@ -63,6 +75,8 @@ class PreparedRun:
     shares : str
         The same for runs that fit the same features on the same cells; empty where a model reads
         the sentences itself.
+    tuning : Tuning or None
+        What chooses the model's settings, bound to the model.
     """
 
     config: RunConfig
@@ -74,6 +88,7 @@ class PreparedRun:
     reason: str
     notes: tuple[str, ...]
     shares: str = ""
+    tuning: Tuning | None = None
 
 
 @dataclass(frozen=True)
@@ -134,11 +149,16 @@ def prepare(config: RunConfig, *, reason: str | None = None) -> PreparedRun:
         json.dumps(config.tree["protocol"], sort_keys=True),
         bool(reason.strip()),
     )
-    parts = key_parts(config, plan, pipeline)
+    tuning = _tuning(config)
+    if tuning is not None and tuning.searches and not plan.fits:
+        raise ConfigError(
+            "protocol 'score' trains on nothing, so there is nothing to tune on; use tuner=none"
+        )
+    parts = key_parts(config, plan, pipeline, tuning)
     notes = list(plan.training.notes)
     if plan.scored is not plan.training:
         notes += plan.scored.notes
-    if reads_frame(model) and config.tree["features"].get("_target_") is not None:
+    if not uses_features(config, model) and config.tree["features"].get(TARGET) is not None:
         notes.append(
             f"features={config.names['features']} does not apply: {config.names['model']} reads "
             "the sentences itself"
@@ -153,7 +173,21 @@ def prepare(config: RunConfig, *, reason: str | None = None) -> PreparedRun:
         reason if locked else "",
         tuple(notes),
         features_key(parts, plan, pipeline),
+        tuning,
     )
+
+
+def _tuning(config: RunConfig) -> Tuning | None:
+    """Return the tuner bound to the model, None where there is none."""
+    tuner = config.build("tuner")
+    if tuner is None:
+        return None
+    node = config.tree["model"]
+
+    def with_chosen(settings: Settings) -> Any:
+        return build(with_settings(node, settings), path="model")
+
+    return bind(tuner, node, node.get(ABOUT) or {}, with_chosen)
 
 
 def forget_data() -> None:
@@ -185,7 +219,7 @@ def obtain(
     prepared: PreparedRun,
     store: ResultsStore,
     *,
-    on_cell: Callable[[int, int], None] | None = None,
+    on_cell: Callable[[float, int], None] | None = None,
     fitted: FittedFeatures | None = None,
     wait: bool = True,
 ) -> Obtained:
@@ -198,7 +232,7 @@ def obtain(
     store : ResultsStore
         Where finished runs lie.
     on_cell : callable or None
-        Told after each cell how many are done, of how many.
+        Told after each cell how many are done, of how many; after each trial a part of one.
     fitted : FittedFeatures or None
         Features that earlier runs of this process fitted.
     wait : bool
@@ -252,21 +286,10 @@ def _claim(key: str, store: ResultsStore, *, wait: bool) -> Iterator[None]:
         yield
 
 
-def named_as_asked(record: RunRecord, config: RunConfig, name: str) -> RunRecord:
-    """Return a stored record under the names of today: names are labels, the key is identity."""
-    return replace(
-        record,
-        names=dict(config.names),
-        run_name=name,
-        study=config.study or ADHOC,
-        overrides=without_passwords(list(config.overrides)),
-    )
-
-
 def _compute(
     prepared: PreparedRun,
     store: ResultsStore,
-    on_cell: Callable[[int, int], None] | None,
+    on_cell: Callable[[float, int], None] | None,
     fitted: FittedFeatures | None,
 ) -> Obtained:
     looks = record_looks(prepared, store)
@@ -283,6 +306,7 @@ def _compute(
                 fitted=fitted,
                 features_key=prepared.shares,
                 dear=is_dear(prepared.config.tree["features"]),
+                tuned=_tuned(prepared, store),
             ),
             describe_environment(),
         )
@@ -298,7 +322,7 @@ def _compute(
         study=config.study or ADHOC,
         config=without_passwords(dict(config.tree)),
         overrides=without_passwords(list(config.overrides)),
-        dataset=_describe_data(prepared.plan),
+        dataset=describe_data(prepared.plan),
         labels=list(result.predictions.labels),
         environment=environment,
         created=now(),
@@ -315,41 +339,34 @@ def _compute(
         notes=[*prepared.notes, *result.notes],
         scores={part: headline(summary) for part, summary in summaries.items()},
         predictions_digest=result.predictions.digest(),
+        tuning=_told(prepared, result),
     )
-    stored = store.put(record, predictions=result.predictions, cells=result.timings)
+    stored = store.put(
+        record, predictions=result.predictions, cells=result.timings, trials=result.trials
+    )
+    shutil.rmtree(store.folder / SEARCHES_FOLDER / prepared.key, ignore_errors=True)
     return Obtained(stored, cached=False, summaries=summaries)
 
 
-def summarise_parts(predictions: PredictionsTable) -> dict[str, Summary]:
-    """Return the summary of every part, development parts first."""
-    return {part: summarise(predictions, part) for part in predictions.parts}
+def _tuned(prepared: PreparedRun, store: ResultsStore) -> Tuned | None:
+    """Return the tuner for execution, with the place where searches under way are kept."""
+    if prepared.tuning is None or not prepared.tuning.changes:
+        return None
+    folder = store.folder / SEARCHES_FOLDER / prepared.key
+    if prepared.config.resume is Resume.never:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Tuned(prepared.tuning, folder)
 
 
-def headline(summary: Summary) -> dict[str, float]:
-    """Return a summary's metrics, with the interval of macro-F1, for lists."""
-    low, high = summary.intervals["macro_f1"]
-    return {**summary.metrics, "macro_f1_low": low, "macro_f1_high": high}
-
-
-def run_name(config: RunConfig, pipeline: Pipeline) -> str:
-    """Return a telling name of at most 18 characters: model, features, and what was changed.
-
-    The parameters stand beside it in every list, so what does not fit is cut.
-    """
-    pieces = [config.short_name("model")]
-    if not reads_frame(pipeline.steps[-1][1]):
-        pieces.append(config.short_name("features"))
-    for text in config.overrides:
-        key, _, value = text.lstrip("+").partition("=")
-        parents, _, last = key.rpartition(".")
-        if (parents or key == "seed") and parents.split(".")[0] not in _UNTOLD:
-            pieces.append(f"{last}={value}")
-    name = pieces[0]
-    for piece in pieces[1:]:
-        if len(name) + 1 + len(piece) > RUN_NAME_LENGTH:
-            break
-        name += f" {piece}"
-    return name[:RUN_NAME_LENGTH]
+def _told(prepared: PreparedRun, result: RunResult) -> dict[str, Any]:
+    """Return what the record says of the tuner; nothing without one."""
+    if prepared.tuning is None or not prepared.tuning.changes:
+        return {}
+    return {
+        "search": without_passwords(dict(prepared.config.tree["tuner"])),
+        "chosen": result.chosen,
+        "seconds": result.tuning_seconds,
+    }
 
 
 def record_looks(prepared: PreparedRun, store: ResultsStore) -> list[Look]:
@@ -376,34 +393,3 @@ def _looks(prepared: PreparedRun) -> list[Look]:
         Look(scored.name, scored.digest, split, prepared.key, prepared.reason, by, time_, declared)
         for split in prepared.locked
     ]
-
-
-def without_passwords(value: Any) -> Any:
-    """Return plain values with the password of every address replaced by stars.
-
-    >>> without_passwords({"uri": "http://me:secret@host:5000"})
-    {'uri': 'http://me:***@host:5000'}
-    """
-    if isinstance(value, dict):
-        return {key: without_passwords(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [without_passwords(item) for item in value]
-    return _PASSWORD.sub(r"\1***@", value) if isinstance(value, str) else value
-
-
-def _describe_data(plan: Plan) -> dict[str, Any]:
-    described = _describe(plan.scored)
-    if plan.scored is not plan.training:
-        described["trained_on"] = _describe(plan.training)
-    return described
-
-
-def _describe(dataset: Dataset) -> dict[str, Any]:
-    return {
-        "name": dataset.name,
-        "digest": dataset.digest,
-        "version": dataset.version,
-        "source": dataset.source,
-        "sentences": len(dataset.frame),
-        "documents": dataset.n_documents,
-    }

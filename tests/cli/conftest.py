@@ -12,6 +12,7 @@ import pytest
 
 from sitrepbench.cli import main
 from sitrepbench.store.failures import FailedRun, FailedRuns
+from sitrepbench.store.record import RECORD_FORMAT
 from sitrepbench.sweep.jobs import State
 from sitrepbench.sweep.ledger import Event, PlannedRun, SweepLedger, SweepPlan, sweep_id
 
@@ -62,7 +63,8 @@ class FakeStore:
             "scores": {"cv": {"macro_f1": score, "accuracy": score, **interval}},
             "predictions_digest": "0",
             "files": digests,
-            "format": 1,
+            "format": RECORD_FORMAT,
+            "tuning": {},
             **changes,
         }  # fmt: skip
         (folder / "record.json").write_text(json.dumps(content), encoding="utf-8")

@@ -11,7 +11,7 @@ import pytest
 
 from sitrepbench import runs
 from sitrepbench.cli import explain
-from sitrepbench.cli.differences import ABSENT, Difference, differences, ingredients
+from sitrepbench.config.differences import ABSENT, Difference, differences, ingredients
 from sitrepbench.store.results import ResultsStore
 from sitrepbench.sweep.jobs import State
 
@@ -137,7 +137,7 @@ def test_a_run_that_it_has_not_is_compared_with_the_nearest(asked, compute) -> N
     assert content["state"] == "absent"
     first = next(run for run in content["nearest"] if run["key"] == near)
     assert first["differences"] == [{"field": "config.model.alpha", "stored": 0.4, "now": 0.5}]
-    assert content["nearest"][-1]["run_name"] == "cnb char alpha=0.5"
+    assert content["nearest"][-1]["run_name"] == "cnb alpha=0.5 char"
 
 
 def test_explaining_computes_and_writes_nothing(asked, store) -> None:
@@ -197,7 +197,7 @@ def test_a_stored_run_is_told_and_compared_with_now(told, compute, table) -> Non
     assert "Now the same command would be taken from the store." in out
     assert all(len(line) <= 80 for line in out.splitlines() if str(table.parent) not in line)
     write_table(table, "wounded")
-    content = json.loads(told("explain", "cnb word alpha=0.4", "--json")[1])
+    content = json.loads(told("explain", "cnb alpha=0.4 word", "--json")[1])
     assert not content["now"]["same"]
     assert [item["field"] for item in content["now"]["differences"]] == [
         "data.scored",

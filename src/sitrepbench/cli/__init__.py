@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import atexit
-import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from gc import freeze
 from typing import Any
 
 from sitrepbench import __version__
+from sitrepbench.cli.arguments import add_config_dir, add_store, count, days, port, share
 from sitrepbench.errors import SitrepBenchError, Terminated
 
 INTERRUPTED = 130
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from sitrepbench.cli.run import run_command
 
             return run_command(given[1:])
-        parsed = _parser().parse_args(given)
+        parsed = _parse(given)
         return int(parsed.command(parsed) or 0)
     except SitrepBenchError as error:
         if os.environ.get(DEBUG_VARIABLE):
@@ -57,6 +57,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
+def _parse(given: Sequence[str]) -> argparse.Namespace:
+    """Parse a command line; overrides may stand before and behind the options."""
+    parser = _parser()
+    parsed, rest = parser.parse_known_args(given)
+    # argparse takes a list of words only where it stands in one piece.
+    if rest and (not hasattr(parsed, "overrides") or any(word.startswith("-") for word in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        parsed.overrides = [*parsed.overrides, *rest]
+    return parsed
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sitrepbench",
@@ -70,17 +82,20 @@ def _parser() -> argparse.ArgumentParser:
     # Listed here for --help; main() hands it over before this parser sees it.
     commands.add_parser("run", help="run one configuration, or with -m a sweep", add_help=False)
 
+    _add_check_model(commands)
+    _add_reproduce(commands)
+    _add_verify(commands)
     _add_sweeps(commands)
     _add_list(commands)
 
     show = commands.add_parser("show", help="show the scores of a finished run")
     show.add_argument("run", help="a content key (or its beginning) or a run name")
-    _add_store(show)
+    add_store(show)
     show.add_argument("--json", action="store_true", help="as JSON")
     show.set_defaults(command=_show)
 
     looks = commands.add_parser("looks", help="list the recorded looks at test splits")
-    _add_store(looks)
+    add_store(looks)
     looks.add_argument("--json", action="store_true", help="as JSON")
     looks.set_defaults(command=_looks)
 
@@ -94,15 +109,80 @@ def _parser() -> argparse.ArgumentParser:
     _add_data(commands)
 
     ui = commands.add_parser("ui", help="open the MLflow UI at the leaderboard of a study")
-    _add_store(ui)
+    add_store(ui)
     ui.add_argument("--study", help="the study to open at (default: the latest)")
     ui.add_argument(
-        "--port", type=_port, help="the port on 127.0.0.1 (default: 5055, or a free one)"
+        "--port", type=port, help="the port on 127.0.0.1 (default: 5055, or a free one)"
     )
     ui.add_argument("--tracking-uri", help="another store or server than the results store's")
     ui.add_argument("--no-browser", action="store_true", help="only print the address")
     ui.set_defaults(command=_ui)
     return parser
+
+
+def _add_check_model(commands: Any) -> None:
+    check = commands.add_parser(
+        "check-model",
+        help="try a model on what its runs rely on, and say what is wrong with it",
+        description=(
+            "Build a model and its features as 'sitrepbench run' does, try it on a small made-up "
+            "dataset (or on the development rows of dataset=...), and say what it breaks of what "
+            "runs rely on, and how to mend it. The exit code is 0 only if nothing is broken."
+        ),
+    )
+    check.add_argument(
+        "overrides",
+        nargs="+",
+        metavar="MODEL|GROUP=CHOICE|KEY=VALUE",
+        help="a model's name, and what else 'sitrepbench run' takes",
+    )
+    add_config_dir(check)
+    check.add_argument("--json", action="store_true", help="as JSON")
+    check.set_defaults(command=_check_model)
+
+
+def _add_reproduce(commands: Any) -> None:
+    reproduce = commands.add_parser(
+        "reproduce",
+        help="run a study and compare it with its committed results",
+        description=(
+            "Run what is missing of a study with the settings that are committed with it, and "
+            "compare every number with the committed results: PASS or FAIL. The exit code is 0 "
+            "only if all pass."
+        ),
+    )
+    reproduce.add_argument("study", metavar="STUDY", help="a study of experiments/")
+    reproduce.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="KEY=VALUE",
+        help="what decides no result, such as executor=serial",
+    )
+    reproduce.add_argument("--retune", action="store_true", help="repeat the searches as well")
+    reproduce.add_argument(
+        "--update", action="store_true", help="write new expectations, and show what differs"
+    )
+    add_store(reproduce)
+    add_config_dir(reproduce)
+    reproduce.add_argument("--json", action="store_true", help="as JSON")
+    reproduce.set_defaults(command=_reproduce)
+
+
+def _add_verify(commands: Any) -> None:
+    verify = commands.add_parser(
+        "verify",
+        help="compute a finished run anew and compare",
+        description=(
+            "Rebuild a finished run's configuration, compute it anew, and compare labels, scores "
+            "and chosen settings. The exit code is 0 only if all are the same."
+        ),
+    )
+    verify.add_argument("run", help="a content key (or its beginning) or a run name")
+    add_store(verify)
+    verify.add_argument(
+        "--tracking-uri", metavar="URI", help="another MLflow than the results store's"
+    )
+    verify.set_defaults(command=_verify)
 
 
 def _add_sweeps(commands: Any) -> None:
@@ -115,7 +195,7 @@ def _add_sweeps(commands: Any) -> None:
         "way, and how to go on.",
     )
     status.add_argument("sweep", nargs="?", help="a sweep's id, or its beginning")
-    _add_store(status)
+    add_store(status)
     status.add_argument("--json", action="store_true", help="as JSON")
     status.set_defaults(command=_status)
 
@@ -123,7 +203,7 @@ def _add_sweeps(commands: Any) -> None:
 def _add_list(commands: Any) -> None:
     what = "list the finished and the failed runs of a results store"
     listing = commands.add_parser("list", help=what, description=f"{what}, newest first")
-    _add_store(listing)
+    add_store(listing)
     which = listing.add_mutually_exclusive_group()
     which.add_argument(
         "--study", help="only the runs of this study: computed for it, or planned by its sweeps"
@@ -132,9 +212,9 @@ def _add_list(commands: Any) -> None:
     listing.add_argument("--state", choices=("done", "failed"), help="only these (default: both)")
     most = listing.add_mutually_exclusive_group()
     most.add_argument(
-        "--top", type=_count, metavar="N", help="only the N best finished runs by macro-F1"
+        "--top", type=count, metavar="N", help="only the N best finished runs by macro-F1"
     )
-    most.add_argument("--limit", type=_count, metavar="N", help="only the N newest runs")
+    most.add_argument("--limit", type=count, metavar="N", help="only the N newest runs")
     listing.add_argument("--json", action="store_true", help="as JSON")
     listing.set_defaults(command=_list, usage=listing.error)
 
@@ -156,10 +236,8 @@ def _add_explain(commands: Any) -> None:
         metavar="RUN|GROUP=CHOICE|KEY=VALUE",
         help="a content key (or its beginning), a run name, or what a run is given",
     )
-    _add_store(explain)
-    explain.add_argument(
-        "-cd", "--config-dir", metavar="DIR", help="a folder of your own config groups and studies"
-    )
+    add_store(explain)
+    add_config_dir(explain)
     explain.add_argument("--json", action="store_true", help="as JSON")
     explain.set_defaults(command=_explain)
 
@@ -175,12 +253,12 @@ def _add_gc(commands: Any) -> None:
             "asks first. Looks at test splits stay counted."
         ),
     )
-    _add_store(gc)
+    add_store(gc)
     gc.add_argument("--yes", action="store_true", help="do not ask")
     gc.add_argument("--dry-run", action="store_true", help="only show what would be freed")
     gc.add_argument(
         "--older-than",
-        type=_days,
+        type=days,
         metavar="DAYS",
         help="leave what was made in the last so many days",
     )
@@ -217,48 +295,29 @@ def _add_data(commands: Any) -> None:
         if name == "audit":
             task.add_argument(
                 "--threshold",
-                type=_share,
+                type=share,
                 default=0.6,
                 help="similarity to list from (default: 0.6)",
             )
             task.add_argument("--words", type=int, default=10, help="words per label (default: 10)")
 
 
-def _port(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 65535:
-        raise argparse.ArgumentTypeError(f"{text}: a port from 1 to 65535 is expected")
-    return value
+def _check_model(parsed: argparse.Namespace) -> int:
+    from sitrepbench.cli.check import check_command
+
+    return check_command(parsed)
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: a whole number from 1 is expected")
-    return value
+def _reproduce(parsed: argparse.Namespace) -> int:
+    from sitrepbench.cli.reproduce import reproduce_command
+
+    return reproduce_command(parsed)
 
 
-def _days(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text}: a number of days from 0 is expected")
-    return value
+def _verify(parsed: argparse.Namespace) -> int:
+    from sitrepbench.cli.verify import verify_command
 
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"{text}: a number over 0 and up to 1 is expected")
-    return value
-
-
-def _add_store(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--results-dir",
-        default="results",
-        metavar="DIR",
-        help="the results store (default: %(default)s)",
-    )
+    return verify_command(parsed)
 
 
 def _status(parsed: argparse.Namespace) -> int:

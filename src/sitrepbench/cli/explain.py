@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sitrepbench.cli.differences import Difference, differences, ingredients
 from sitrepbench.cli.lines import (
     WIDTH,
     command_lines,
@@ -19,6 +18,7 @@ from sitrepbench.cli.lines import (
     print_lines,
 )
 from sitrepbench.cli.stored import open_store, store_option
+from sitrepbench.config.differences import Difference, differences, ingredients
 from sitrepbench.errors import ConfigError, SitrepBenchError, StoreError
 from sitrepbench.store.failures import FailedRun, FailedRuns
 from sitrepbench.store.index import IndexRow
@@ -117,7 +117,7 @@ def prepare_now(overrides: Sequence[str], config_dirs: Sequence[Path]) -> Prepar
 def _explain_given(
     given: Sequence[str], results_dir: str, config_dirs: Sequence[Path]
 ) -> Explanation:
-    from sitrepbench.runs import run_name
+    from sitrepbench.told import run_name
 
     try:
         prepared = prepare_now(given, config_dirs)

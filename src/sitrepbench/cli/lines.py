@@ -8,7 +8,9 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
+
+from sitrepbench.wording import one_line as one_line
 
 WIDTH = 80
 _GAP = "  "
@@ -44,20 +46,6 @@ def print_lines(lines: Iterable[str]) -> None:
     text = "".join(f"{line.rstrip()}\n" for line in lines)
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     print(text.encode(encoding, "replace").decode(encoding), end="")
-
-
-def one_line(text: str, most: int | None = None) -> str:
-    r"""Return a text on one line, without control characters, cut to so many cells.
-
-    >>> one_line("an  error\nwith \x1b[31mcolour", 20)
-    'an error with [31...'
-    """
-    if text.isascii() and text.isprintable() and " " not in text and len(text) <= (most or 0):
-        return text  # most of the cells of a long list
-    plain = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    if most is None or cell_len(plain) <= most:
-        return plain
-    return set_cell_size(plain, most) if most < 6 else set_cell_size(plain, most - 3) + "..."
 
 
 def command_lines(command: str, *, indent: str = "  ") -> list[str]:

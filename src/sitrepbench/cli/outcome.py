@@ -17,10 +17,10 @@ from sitrepbench.config.targets import TARGET
 from sitrepbench.errors import TrackingError
 from sitrepbench.report.ranking import print_ranking
 from sitrepbench.report.terminal import print_summary
-from sitrepbench.runs import ADHOC, summarise_parts
 from sitrepbench.store.index import row_of
 from sitrepbench.store.record import RunRecord
 from sitrepbench.store.results import ResultsStore
+from sitrepbench.told import ADHOC, summarise_parts
 from sitrepbench.tracking.settings import TrackingSettings
 
 INCOMPLETE = 1
@@ -104,15 +104,20 @@ def _title(record: RunRecord, part: str) -> str:
     return f"{names['model']}{features}: {data}, {names['protocol']} ({part})"
 
 
-def _track(done: Sequence[Finished]) -> TrackingError | None:
-    """Log finished runs, and return the error if that fails: the records are safe.
+def log_finished(done: Sequence[Finished]) -> int:
+    """Log finished runs, and return how many earlier ones were missing in MLflow and are not now.
 
     What an earlier start computed but could not log, because it was killed or MLflow was not
     there, is logged now.
+
+    Raises
+    ------
+    TrackingError
+        When that fails: the records are safe.
     """
     settings = settings_of(done[-1].config) if done else None
     if settings is None:
-        return None
+        return 0
     # mlflow takes a second and a half to import: only where something is logged.
     from sitrepbench.tracking.log import reconcile
     from sitrepbench.tracking.views import refresh_views
@@ -123,11 +128,19 @@ def _track(done: Sequence[Finished]) -> TrackingError | None:
         logged = reconcile(records, settings)
         refresh_views(records, settings)
     except TrackingError as error:
-        return TrackingError(
+        raise TrackingError(
             f"{error}\nNothing is lost: the runs are in the results store, and the next run "
             "logs them."
-        )
-    made_up = len(set(logged) - {record.key for record in now})
+        ) from error
+    return len(set(logged) - {record.key for record in now})
+
+
+def _track(done: Sequence[Finished]) -> TrackingError | None:
+    """Log finished runs, tell of earlier ones, and return the error if that fails."""
+    try:
+        made_up = log_finished(done)
+    except TrackingError as error:
+        return error
     if made_up:
         print(f"{made_up} earlier run(s) were not in MLflow yet and are now.", file=sys.stderr)
     return None

@@ -21,7 +21,7 @@ QUIET_SECONDS = 10.0
 
 
 @contextlib.contextmanager
-def cells_progress(what: str) -> Iterator[Callable[[int, int], None]]:
+def cells_progress(what: str) -> Iterator[Callable[[float, int], None]]:
     """Yield a function to be told how many cells are done, of how many."""
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -40,13 +40,13 @@ def cells_progress(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def _plain(console: Console, what: str) -> Callable[[int, int], None]:
+def _plain(console: Console, what: str) -> Callable[[float, int], None]:
     told = time.monotonic()
 
-    def on_cell(done: int, total: int) -> None:
+    def on_cell(done: float, total: int) -> None:
         nonlocal told
         if time.monotonic() - told >= QUIET_SECONDS:
             told = time.monotonic()
-            console.print(f"{what}: {done} of {total} cells", highlight=False)
+            console.print(f"{what}: {done:.3g} of {total} cells", highlight=False)
 
     return on_cell

@@ -224,7 +224,7 @@ def show_run(results_dir: str, name: str, *, as_json: bool) -> int:
     """Print the scores of one run."""
     from sitrepbench.cli.outcome import print_record
     from sitrepbench.report.terminal import summary_dict
-    from sitrepbench.runs import summarise_parts
+    from sitrepbench.told import summarise_parts
 
     record = open_store(results_dir).resolve(name)
     if as_json:

@@ -6,7 +6,7 @@ import contextlib
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +26,6 @@ from sitrepbench.report.sweep import (
     duration,
     print_failures,
 )
-from sitrepbench.runs import without_passwords
 from sitrepbench.store.failures import FailedRuns
 from sitrepbench.store.index import IndexRow, row_of
 from sitrepbench.store.record import RunRecord
@@ -34,6 +33,7 @@ from sitrepbench.sweep.jobs import Reply, State
 from sitrepbench.sweep.planning import SweepRun, check_common, expected_seconds, study_of
 from sitrepbench.sweep.pools import Executor
 from sitrepbench.sweep.session import SweepSession
+from sitrepbench.told import without_passwords
 
 if TYPE_CHECKING:
     from sitrepbench.cli.tracked import TrackedSweep
@@ -52,11 +52,13 @@ class SweepCommand:
         What was given after ``sitrepbench run``.
     expanded : bool
         Whether all runs are known from the start, as with this program's own sweeper.
+    verb : str
+        The program's command that this is, for the command lines that people are told.
     """
 
-    def __init__(self, arguments: Sequence[str], *, expanded: bool) -> None:
+    def __init__(self, arguments: Sequence[str], *, expanded: bool, verb: str = "run") -> None:
         shown = without_passwords(list(arguments))
-        self._command = shlex.join(["sitrepbench", "run", *shown])
+        self._command = shlex.join(["sitrepbench", verb, *shown])
         self._expanded = expanded
         self._display = SweepDisplay()
         self._session: SweepSession | None = None
@@ -178,12 +180,25 @@ class SweepCommand:
         """Print a message that stays."""
         self._display.say(message, style="yellow")
 
-    def report(self) -> int:
-        """Print the ranked table, every failure and how to go on; return the exit code."""
+    def report(
+        self,
+        tell: Callable[[Sequence[SweepRun]], None] | None = None,
+        *,
+        console: Console | None = None,
+    ) -> int:
+        """Print the ranked table, every failure and how to go on; return the exit code.
+
+        Parameters
+        ----------
+        tell : callable or None
+            Given all runs, prints what stands in the place of the ranked table.
+        console : Console or None
+            Where to; standard output by default.
+        """
         session = self._session
         if session is None:
             raise ConfigError("the sweep has no runs: some key was given no value")
-        console = Console()
+        console = console or Console()
         named: dict[str, str] = {}
         for run in session.runs:
             if run.state.finished:
@@ -203,13 +218,21 @@ class SweepCommand:
         session.__exit__(None, None, None)
         # Whoever reads our output may have gone away; what the sweep came to stays.
         with contextlib.suppress(BrokenPipeError, SystemExit):
-            self._tell(session, rows, console)
+            self._tell(session, rows, console, tell)
         if untracked is not None:
             print(f"\nsitrepbench: {untracked}", file=sys.stderr)
         return self._exit_code(session, untracked)
 
-    def _tell(self, session: SweepSession, rows: Sequence[IndexRow], console: Console) -> None:
-        if len(session.runs) == 1 and rows:
+    def _tell(
+        self,
+        session: SweepSession,
+        rows: Sequence[IndexRow],
+        console: Console,
+        tell: Callable[[Sequence[SweepRun]], None] | None,
+    ) -> None:
+        if tell is not None:
+            tell(session.runs)
+        elif len(session.runs) == 1 and rows:
             self._print_alone(session, console)
         else:
             if rows:

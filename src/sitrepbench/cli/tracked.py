@@ -10,12 +10,12 @@ from typing import Self
 from sitrepbench.cli.outcome import settings_of
 from sitrepbench.errors import SitrepBenchError, TrackingError
 from sitrepbench.metrics.summary import Summary
-from sitrepbench.runs import named_as_asked, without_passwords
 from sitrepbench.store.index import IndexRow
 from sitrepbench.store.record import RunRecord
 from sitrepbench.sweep.jobs import Job, State
 from sitrepbench.sweep.planning import SweepRun
 from sitrepbench.sweep.session import SweepSession
+from sitrepbench.told import named_as_asked, without_passwords
 from sitrepbench.tracking.background import Tracker
 from sitrepbench.tracking.ranking import RankedRow
 from sitrepbench.tracking.settings import TrackingSettings

@@ -21,6 +21,7 @@ from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from sitrepbench.config.messages import explain_composition
 from sitrepbench.config.schema import register_schema
@@ -29,8 +30,9 @@ from sitrepbench.resources import resource_folder
 
 CONFIG_NAME = "config"
 EXPERIMENTS = "experiments"
-#: What Hydra raises for a configuration that does not compose; ValueError for an odd choice.
-COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError)
+#: What Hydra raises for a configuration that does not compose; ValueError for an odd choice,
+#: YAMLError for a file that is no YAML.
+COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, YAMLError)
 
 
 @contextlib.contextmanager

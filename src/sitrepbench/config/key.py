@@ -22,16 +22,18 @@ from sklearn.pipeline import Pipeline
 import sitrepbench
 from sitrepbench.config.building import without_own_keys
 from sitrepbench.config.run_config import RunConfig
+from sitrepbench.config.session_code import SESSION, session_digests
 from sitrepbench.config.targets import TARGET, locate
 from sitrepbench.models.pipeline import reads_frame, unset_seeds
 from sitrepbench.protocols import Plan
+from sitrepbench.tuning.tune import Tuning
 
 #: Length of a key, hexadecimal digits.
 KEY_LENGTH = 16
 #: Length of a file's digest, hexadecimal digits.
 DIGEST_LENGTH = 16
 #: The parts of the configuration that decide predictions; the rest of the top level does not.
-DECIDING = ("protocol", "features", "model")
+DECIDING = ("protocol", "features", "model", "tuner")
 #: What the top level leaves out, each for its reason; a test holds that nothing is forgotten.
 LEFT_OUT = {
     "dataset": "its digest stands for it",
@@ -47,6 +49,7 @@ LEFT_OUT = {
 #: Sources that decide predictions, relative to the package.
 DECIDING_SOURCES = (
     "execution.py",
+    "fitting.py",
     "seeding.py",
     "data/dataset.py",
     "data/duplicates.py",
@@ -54,6 +57,7 @@ DECIDING_SOURCES = (
     "features",
     "models",
     "reuse/transformed.py",
+    "tuning",
 )
 #: Whether a step draws random numbers, by what it is made of.
 _KNOWN_DRAWS: dict[str, bool] = {}
@@ -62,7 +66,9 @@ _KNOWN_LIMIT = 10_000
 _OWNERS = {"numpy": "numpy", "scipy": "scipy", "sklearn": "scikit-learn"}
 
 
-def key_parts(config: RunConfig, plan: Plan, pipeline: Pipeline) -> dict[str, Any]:
+def key_parts(
+    config: RunConfig, plan: Plan, pipeline: Pipeline, tuning: Tuning | None = None
+) -> dict[str, Any]:
     """Return the ingredients of a content key by name, as plain values.
 
     They are fine enough that two runs can be told apart by them: ``sources`` and, per target,
@@ -72,6 +78,7 @@ def key_parts(config: RunConfig, plan: Plan, pipeline: Pipeline) -> dict[str, An
     deciding = {group: without_own_keys(config.tree[group]) for group in DECIDING}
     if reads_frame(model):
         deciding["features"] = None
+    deciding["tuner"] = _tuner_part(config, tuning)
     if isinstance(deciding["protocol"], dict):
         # The digest stands for a protocol's second dataset as well.
         deciding["protocol"].pop("target", None)
@@ -92,8 +99,21 @@ def key_parts(config: RunConfig, plan: Plan, pipeline: Pipeline) -> dict[str, An
         "data": {"training": plan.training.digest, "scored": plan.scored.digest},
         "sources": dict(source_digests()),
         "own_code": own_code,
-        "versions": _versions(config),
+        "versions": _versions(config, tuning),
     }
+
+
+def _tuner_part(config: RunConfig, tuning: Tuning | None) -> dict[str, Any] | None:
+    """Return what a tuner decides by; None where it leaves the model as it is configured."""
+    if tuning is None or not tuning.changes:
+        return None
+    part = without_own_keys(config.tree["tuner"])
+    if tuning.searches:
+        # The space may stand beside the model, among what is left out.
+        space = [[dim.path, dim.kind, list(dim.values)] for dim in tuning.dimensions]
+        part = {**part, "space": space}
+        part.pop("grid", None)
+    return dict(part)
 
 
 def content_key(parts: Mapping[str, Any]) -> str:
@@ -148,12 +168,15 @@ def _foreign_sources(config: RunConfig) -> Iterator[tuple[str, Mapping[str, str]
     for target in _foreign_targets(config):
         if _distributions_of(target):
             continue
+        located = locate(target)
         try:
-            file = inspect.getsourcefile(locate(target))
-        except TypeError:
-            continue
-        if file is not None:
+            file = inspect.getsourcefile(located)
+        except (TypeError, OSError):
+            file = None
+        if file is not None and Path(file).is_file():
             yield target, _neighbourhood(target, Path(file))
+        elif target.startswith(f"{SESSION}."):
+            yield target, session_digests(located)
 
 
 def _neighbourhood(target: str, file: Path) -> Mapping[str, str]:
@@ -198,8 +221,10 @@ def _distributions() -> Mapping[str, list[str]]:
     return metadata.packages_distributions()
 
 
-def _versions(config: RunConfig) -> dict[str, str]:
+def _versions(config: RunConfig, tuning: Tuning | None) -> dict[str, str]:
     names = set(_OWNERS.values())
+    if tuning is not None and tuning.searches:
+        names.update(getattr(tuning.tuner, "distributions", ()))
     for target in _foreign_targets(config):
         names.update(_distributions_of(target))
     return {name: _version(name) for name in sorted(names)}

@@ -14,7 +14,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 #: The config groups, in the order in which people think of them.
-GROUPS = ("dataset", "protocol", "features", "model", "executor", "tracking")
+GROUPS = ("dataset", "protocol", "features", "model", "tuner", "executor", "tracking")
 
 
 class Resume(Enum):
@@ -41,6 +41,7 @@ class RunSchema:
     protocol: dict[str, Any] = MISSING
     features: dict[str, Any] = MISSING
     model: dict[str, Any] = MISSING
+    tuner: dict[str, Any] = MISSING
     executor: dict[str, Any] = MISSING
     tracking: dict[str, Any] = MISSING
     seed: int = 0

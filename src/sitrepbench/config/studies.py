@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import time
@@ -16,12 +17,15 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from sitrepbench.config.compose import EXPERIMENTS, master_config, program_loader
 from sitrepbench.config.run_config import RunConfig
 from sitrepbench.config.sweeping import JobComposer
+from sitrepbench.config.targets import TARGET
 from sitrepbench.errors import ConfigError
 from sitrepbench.resources import resource_folder
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 #: What a declared look is for: the study's own data, splits, features and models.
 _HELD = ("dataset", "protocol", "features", "model")
+#: The tuner that searches nothing.
+GIVEN = "sitrepbench.tuning.Given"
 
 
 def check_study_name(study: str | None) -> None:
@@ -56,18 +60,46 @@ def final_test_reason(config: RunConfig) -> str | None:
     if not reason:
         return None
     chosen = _listed(content, config.overrides)
-    if chosen is None or not _same(config.tree, _declared(path, text, chosen)):
+    declared = None if chosen is None else _declared(path, text, chosen)
+    files = [path]
+    if declared is not None and config.tree["tuner"] != declared["tuner"]:
+        # A refit of the settings that the study's own search has chosen.
+        files.append(expectations_file(config.study))
+        if not _is_refit(config.tree["tuner"], files[-1], chosen or ()):
+            declared = None
+    if declared is None or not _same(config.tree, declared):
         raise ConfigError(
             f"study {config.study!r} declares its look at a test split for its own dataset, "
-            "protocol, features and models as committed, and this is another run. Leave the "
-            "changes out, or run outside the study with unlock.reason='...'"
+            "protocol, features, models and tuner as committed, and this is another run. Leave "
+            "the changes out, or run outside the study with unlock.reason='...'"
         )
-    if not _as_committed(path, text, _git_state(path)):
-        raise ConfigError(
-            f"study {config.study!r} declares a look at a test split, but {path.name} is not "
-            "committed as it stands. Commit it first: a declared look is one that others can see."
-        )
+    for file in files:
+        if not _as_committed(file, file.read_text(encoding="utf-8"), _git_state(file)):
+            raise ConfigError(
+                f"study {config.study!r} declares a look at a test split, but {file.name} is not "
+                "committed as it stands. Commit it first: a declared look is one that others can "
+                "see."
+            )
     return str(reason)
+
+
+def expectations_file(study: str) -> Path:
+    """Return where a study's committed results stand, whether or not there are any."""
+    return resource_folder("experiments") / study / "expected.json"
+
+
+def _is_refit(tuner: Mapping[str, Any], file: Path, chosen: Sequence[str]) -> bool:
+    """Return whether a tuner gives what a study's committed results say was chosen for a run."""
+    if tuner.get(TARGET) != GIVEN or not file.is_file():
+        return False
+    try:
+        runs = json.loads(file.read_text(encoding="utf-8"))["runs"]
+        return any(
+            set(run["overrides"]) == set(chosen) and run["chosen"] == (tuner.get("settings") or {})
+            for run in runs
+        )
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 # What follows is asked for every run of a study, and kept per process by the file's content.

@@ -68,7 +68,12 @@ def locate(target: str) -> Any:
         owner = _nested_owner(module_name)
         if owner is not None and hasattr(owner, attribute):
             return getattr(owner, attribute)
-        raise ConfigError(f"{target!r} cannot be imported: {error}") from error
+        unknown = error.name == module_name.partition(".")[0]
+        advice = "; install it, or put its folder on PYTHONPATH" if unknown else ""
+        raise ConfigError(f"{target!r} cannot be imported: {error}{advice}") from error
+    except Exception as error:  # a user's module may fail in any way
+        told = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"{target!r} cannot be imported: {told}") from error
     if not hasattr(module, attribute):
         public = [name for name in dir(module) if not name.startswith("_")]
         raise ConfigError(f"{module_name} has no {attribute!r}.{did_you_mean(attribute, public)}")

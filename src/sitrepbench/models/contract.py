@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,8 @@ from sitrepbench.models.pipeline import build_pipeline, unset_seeds
 
 __all__ = ["CHECKS", "Finding", "check_model"]
 
+#: Its frames in a traceback are not the user's code.
+_PACKAGE = Path(__file__).resolve().parents[1]
 Labels = npt.NDArray[np.object_]
 #: How far probabilities of the same sentence may lie apart: sums in another order differ so much.
 PROBABILITY_TOLERANCE = 1e-6
@@ -105,7 +109,11 @@ def check_model(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         given = [part for part in (model, features) if part is not None]
-        found = [finding for part in given for finding in check_parameters(part)]
+        found = [
+            replace(finding, found=f"{type(part).__name__}: {finding.found}")
+            for part in given
+            for finding in check_parameters(part)
+        ]
         if found:
             return found
         pipeline = build_pipeline(features, model)
@@ -157,7 +165,7 @@ def _attempt(check: Callable[[_Trial], Iterator[Finding]], trial: _Trial) -> Ite
         yield Finding(
             name,
             "error",
-            f"{type(error).__name__}: {error}",
+            _told(error),
             "no error",
             "Fit and predict must work on any rows with the columns of the training rows.",
         )
@@ -174,7 +182,7 @@ def _check_fit(trial: _Trial) -> Iterator[Finding]:
         yield Finding(
             "fits",
             "error",
-            f"fit fails: {type(error).__name__}: {error}",
+            f"fit fails: {_told(error)}",
             "a model that fits a few hundred sentences of five labels",
             "If it cannot read such features, choose others or let it read the sentence table "
             "itself (reads_frame = True).",
@@ -196,7 +204,7 @@ def _check_fit(trial: _Trial) -> Iterator[Finding]:
     try:
         trial.answers = trial.ask(trial.fitted, trial.test)
     except Exception as error:
-        told = str(error) if isinstance(error, ModelError) else f"{type(error).__name__}: {error}"
+        told = str(error) if isinstance(error, ModelError) else _told(error)
         yield Finding(
             "answers",
             "error",
@@ -219,7 +227,7 @@ def _input_finding(what: str, changed: bool) -> Iterator[Finding]:
         )
 
 
-def _check_determinism(trial: _Trial) -> Iterator[Finding]:
+def _check_deterministic(trial: _Trial) -> Iterator[Finding]:
     labels, probabilities = trial.ask(trial.fit(), trial.test)
     differing = int((labels != trial.answers[0]).sum())
     if differing or not _close(probabilities, trial.answers[1]):
@@ -298,14 +306,14 @@ def _check_no_peeking(trial: _Trial) -> Iterator[Finding]:
         )
 
 
-def _check_pickling(trial: _Trial) -> Iterator[Finding]:
+def _check_pickles(trial: _Trial) -> Iterator[Finding]:
     try:
         restored = pickle.loads(pickle.dumps(trial.fitted))
     except Exception as error:
         yield Finding(
             "pickles",
             "error",
-            f"the fitted model cannot be pickled: {type(error).__name__}: {error}",
+            f"the fitted model cannot be pickled: {_told(error)}",
             "a fitted model that can be sent to another process and back",
             "Keep no lambdas, open files or locks in its attributes.",
         )
@@ -340,13 +348,24 @@ def _check_missing_label(trial: _Trial) -> Iterator[Finding]:
 
 #: What is tried, in this order, on a model that fits and answers.
 CHECKS: tuple[Callable[[_Trial], Iterator[Finding]], ...] = (
-    _check_determinism,
+    _check_deterministic,
     _check_label_order,
     _check_row_order,
     _check_no_peeking,
-    _check_pickling,
+    _check_pickles,
     _check_missing_label,
 )
+
+
+def _told(error: Exception) -> str:
+    """Return what went wrong, and where in the user's own code, if it was there."""
+    where = ""
+    for frame in traceback.extract_tb(error.__traceback__):
+        file = Path(frame.filename)
+        foreign = "site-packages" in file.parts or file.is_relative_to(_PACKAGE)
+        if not foreign and file.is_file():
+            where = f" ({file.name}, line {frame.lineno}, in {frame.name})"
+    return f"{type(error).__name__}: {error}{where}"
 
 
 def _close(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> bool:

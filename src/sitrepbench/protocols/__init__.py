@@ -6,6 +6,8 @@ from sitrepbench.data.dataset import Dataset
 from sitrepbench.protocols.cells import Cell, Plan, check_plan
 from sitrepbench.protocols.fixed import CrossDataset, Official, Score
 from sitrepbench.protocols.grouped_cv import GroupedCV
+from sitrepbench.protocols.learning_curve import LearningCurve
+from sitrepbench.protocols.leave_one_out import LeaveOneOut
 
 
 class Protocol(TypingProtocol):
@@ -20,6 +22,8 @@ __all__ = [
     "Cell",
     "CrossDataset",
     "GroupedCV",
+    "LearningCurve",
+    "LeaveOneOut",
     "Official",
     "Plan",
     "Protocol",

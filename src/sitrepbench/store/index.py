@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sitrepbench.store.record import RunRecord
 
 #: The format of records that are listed; `record.RECORD_FORMAT`, and a test holds them together.
-READS_FORMAT = 1
+READS_FORMAT = 2
 _VERSION = 2
 _WAIT_SECONDS = 20.0
 #: What keeps an index from being written that is none the worse for it; anything else is damage.

@@ -1,7 +1,8 @@
 """A run's record: what lies in ``<results>/runs/<content key>/`` once a run is done.
 
-``record.json`` holds everything but the tables; ``predictions.parquet`` and ``cells.parquet``
-hold those. A record is written beside and renamed into place, so a folder that exists is whole.
+``record.json`` holds everything but the tables; ``predictions.parquet``, ``cells.parquet`` and, of
+a run that was tuned, ``trials.parquet`` hold those. A record is written beside and renamed into
+place, so a folder that exists is whole.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ import pandas as pd
 from sitrepbench.errors import StoreError
 from sitrepbench.predictions import PredictionsTable
 
-RECORD_FORMAT = 1
+RECORD_FORMAT = 2
 RECORD_FILE = "record.json"
 PREDICTIONS_FILE = "predictions.parquet"
 CELLS_FILE = "cells.parquet"
+TRIALS_FILE = "trials.parquet"
 TABLE_FILES = (PREDICTIONS_FILE, CELLS_FILE)
 
 
@@ -72,6 +74,10 @@ class RunRecord:
         Per part the headline metrics, a copy for lists; the predictions are the truth.
     predictions_digest : str
         As `PredictionsTable.digest` gives it.
+    tuning : dict
+        Empty without a tuner; else ``search`` (the tuner's configuration), ``chosen`` (per cell
+        ``part, repeat, fold, settings, score, trials``: what was taken, its macro-F1 on the inner
+        folds, how many were tried) and ``seconds`` of all searches.
     files : dict
         The sha256 of each table's file, filled in by `write_record`.
     """
@@ -93,6 +99,7 @@ class RunRecord:
     notes: list[str]
     scores: dict[str, dict[str, float]]
     predictions_digest: str
+    tuning: dict[str, Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     format: int = RECORD_FORMAT
     folder: Path = field(default=Path(), compare=False)
@@ -105,21 +112,39 @@ class RunRecord:
         """Read the table of cells: part, repeat, fold, n_train, n_test, seconds."""
         return pd.read_parquet(self.folder / CELLS_FILE)
 
+    def trials(self) -> pd.DataFrame:
+        """Read the table of a search's trials: `sitrepbench.tuning.trials.TRIAL_COLUMNS`.
+
+        Empty where nothing was searched.
+        """
+        if not (self.folder / TRIALS_FILE).is_file():
+            return pd.DataFrame()
+        return pd.read_parquet(self.folder / TRIALS_FILE)
+
 
 def write_record(
-    record: RunRecord, folder: Path, *, predictions: PredictionsTable, cells: pd.DataFrame
+    record: RunRecord,
+    folder: Path,
+    *,
+    predictions: PredictionsTable,
+    cells: pd.DataFrame,
+    trials: pd.DataFrame | None = None,
 ) -> None:
     """Write a record and its tables into an existing, empty folder, through to the disk."""
     predictions.write(folder / PREDICTIONS_FILE)
     cells.to_parquet(folder / CELLS_FILE, index=False)
+    tables = list(TABLE_FILES)
+    if trials is not None and len(trials):
+        trials.to_parquet(folder / TRIALS_FILE, index=False)
+        tables.append(TRIALS_FILE)
     content = asdict(record)
     del content["folder"]
-    content["files"] = {name: _file_digest(folder / name) for name in TABLE_FILES}
+    content["files"] = {name: _file_digest(folder / name) for name in tables}
     (folder / RECORD_FILE).write_text(
         json.dumps(content, indent=1, sort_keys=True, allow_nan=True, ensure_ascii=False) + "\n",
         encoding="utf-8",
     )
-    for name in (*TABLE_FILES, RECORD_FILE):
+    for name in (*tables, RECORD_FILE):
         with (folder / name).open("rb") as file:
             os.fsync(file.fileno())
 
@@ -151,7 +176,7 @@ def read_record(folder: Path) -> RunRecord:
         odd = ", ".join(sorted(set(content) ^ known))
         raise StoreError(f"{path}: fields missing or unknown: {odd}")
     _check_types(content, path)
-    for name in TABLE_FILES:
+    for name in {*TABLE_FILES, *content["files"]}:
         try:
             found = _file_digest(folder / name)
         except PermissionError as error:

@@ -146,7 +146,12 @@ class ResultsStore:
             return None
 
     def put(
-        self, record: RunRecord, *, predictions: PredictionsTable, cells: pd.DataFrame
+        self,
+        record: RunRecord,
+        *,
+        predictions: PredictionsTable,
+        cells: pd.DataFrame,
+        trials: pd.DataFrame | None = None,
     ) -> RunRecord:
         """Store a finished run and return its record with its folder.
 
@@ -165,7 +170,7 @@ class ResultsStore:
         final = self.runs / record.key
         try:
             partial.mkdir()
-            write_record(record, partial, predictions=predictions, cells=cells)
+            write_record(record, partial, predictions=predictions, cells=cells, trials=trials)
             if final.exists():
                 # A folder cannot be renamed over another; the old one goes aside first.
                 old = partial.with_name(partial.name + ".old")

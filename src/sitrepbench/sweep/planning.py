@@ -11,16 +11,10 @@ from dataclasses import dataclass
 from sitrepbench.commands import repeat_command
 from sitrepbench.config.run_config import RunConfig
 from sitrepbench.errors import ConfigError, DataError, ProtocolError, SitrepBenchError
-from sitrepbench.runs import (
-    ADHOC,
-    RUN_NAME_LENGTH,
-    PreparedRun,
-    prepare,
-    run_name,
-    without_passwords,
-)
+from sitrepbench.runs import PreparedRun, prepare
 from sitrepbench.store.index import IndexRow
 from sitrepbench.sweep.jobs import Failure, Job, State
+from sitrepbench.told import ADHOC, RUN_NAME_LENGTH, run_name, without_passwords
 
 #: What all runs of a sweep have in common.
 _COMMON = ("executor", "results_dir", "tracking", "study")

@@ -15,6 +15,7 @@ import yaml
 
 from sitrepbench.metrics.summary import Summary
 from sitrepbench.store.record import PREDICTIONS_FILE, RunRecord
+from sitrepbench.tracking.trial_pages import trials_section
 
 REPORT_FILE = "report.html"
 
@@ -46,6 +47,9 @@ def write_artifacts(record: RunRecord, summaries: Mapping[str, Summary], folder:
     (folder / REPORT_FILE).write_text(report_page(record, summaries), encoding="utf-8")
     tables = folder / "tables"
     tables.mkdir(exist_ok=True)
+    trials = record.trials()
+    if len(trials):
+        _write_csv(tables / "trials.csv", trials.columns, trials.itertuples(index=False, name=None))
     for part, summary in summaries.items():
         for name, table in (
             ("per_label", summary.per_label),
@@ -104,6 +108,8 @@ def report_page(record: RunRecord, summaries: Mapping[str, Summary]) -> str:
         body.append(_label_table(summary))
         body.append(_confusion_table(summary))
         body += [f"<p>{escape(note)}</p>" for note in summary.notes]
+    body += [f"<p>{escape(note)}</p>" for note in record.notes]
+    body.append(trials_section(record))
     return (
         f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
         f"<title>{escape(record.run_name)}</title><style>{STYLE}</style></head>"

@@ -14,6 +14,7 @@ from sitrepbench.commands import repeat_command
 from sitrepbench.metrics.summary import Summary
 from sitrepbench.predictions import is_test_part
 from sitrepbench.store.record import RunRecord
+from sitrepbench.tracking.trial_pages import chosen_params, tuning_metrics
 
 #: MLflow takes 6,000 characters, but nobody reads them in a table; config.yaml has them all.
 MAX_PARAM_LENGTH = 500
@@ -39,7 +40,7 @@ def run_params(record: RunRecord) -> dict[str, str]:
 
     What is empty is left out, so are paths and settings that decide nothing; secrets are hidden.
     """
-    return shown_params(record.config, shown_names(record))
+    return {**shown_params(record.config, shown_names(record)), **chosen_params(record)}
 
 
 def shown_params(config: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:
@@ -77,6 +78,8 @@ def run_metrics(record: RunRecord, summaries: Mapping[str, Summary]) -> dict[str
             if math.isfinite(value):
                 # MLflow's columns show six digits and cut the rest; the predictions are the truth.
                 metrics[metric_name(prefix + name)] = round(float(value), METRIC_DIGITS)
+    for name, value in tuning_metrics(record).items():
+        metrics[name] = round(value, METRIC_DIGITS)
     for name in ("fit", "predict"):
         if name in record.seconds:
             metrics[f"{name}_seconds"] = round(float(record.seconds[name]), METRIC_DIGITS)

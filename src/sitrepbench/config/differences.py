@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sitrepbench.cli.lines import one_line
+from sitrepbench.wording import one_line
 
 _DIGEST = re.compile(r"[0-9a-f]{12,}")
 #: Parts of a key that say by digests which files count.

@@ -1,0 +1,170 @@
+"""``sitrepbench verify``: a finished run computed anew, and every number compared."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from sitrepbench.cli.lines import one_line, paragraph_lines, print_lines
+from sitrepbench.cli.stored import open_store
+from sitrepbench.config.differences import differences
+from sitrepbench.config.run_config import RunConfig
+from sitrepbench.config.schema import GROUPS, RunSchema
+from sitrepbench.config.targets import check_targets
+from sitrepbench.errors import ConfigError, SitrepBenchError
+from sitrepbench.report.reproduction import print_comparisons
+from sitrepbench.reproduction.compare import Comparison, cause_text, compare_run
+from sitrepbench.reproduction.facts import RunFacts, environment_of, facts_of, scores_of
+from sitrepbench.store.results import ResultsStore
+
+if TYPE_CHECKING:
+    from sitrepbench.runs import PreparedRun
+
+DONE, FAILED = 0, 1
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A finished run as its record, or its artifacts in MLflow, tell of it.
+
+    Parameters
+    ----------
+    key, name : str
+        Of the run.
+    facts : RunFacts
+        What it came to.
+    config : RunConfig
+        Rebuilt from what is recorded.
+    reason : str
+        Why it was allowed to read a test split; empty where it read none.
+    whole : bool
+        Whether all ingredients of its key are known, as they are from a record.
+    """
+
+    key: str
+    name: str
+    facts: RunFacts
+    config: RunConfig
+    reason: str
+    whole: bool = True
+
+
+def verify_command(parsed: argparse.Namespace) -> int:
+    """Verify a run and return the exit code: 0 only if every number is the same.
+
+    Raises
+    ------
+    SitrepBenchError
+        When there is no such run, or its record cannot be read.
+    """
+    if parsed.tracking_uri is None:
+        recorded = _of_store(open_store(parsed.results_dir), parsed.run)
+    else:
+        recorded = _of_mlflow(parsed.results_dir, parsed.tracking_uri, parsed.run)
+    try:
+        comparison = _verified(recorded, parsed.results_dir)
+    except SitrepBenchError as error:
+        text = f"{type(error).__name__}: {error}"
+        comparison = Comparison(recorded.facts, None, error=f"it cannot be rebuilt: {text}")
+    print_comparisons([comparison], console=Console())
+    return DONE if comparison.passed else FAILED
+
+
+def _of_store(store: ResultsStore, name: str) -> Recorded:
+    record = store.resolve(name)
+    config = rebuilt(record.config, record.names, tuple(record.overrides))
+    reason = record.looks[0]["reason"] if record.looks else ""
+    return Recorded(record.key, record.run_name, facts_of(record), config, reason)
+
+
+def _of_mlflow(results_dir: str, uri: str, name: str) -> Recorded:
+    from sitrepbench.tracking.logged import fetch_run
+    from sitrepbench.tracking.settings import tracking_settings
+
+    settings = tracking_settings(Path(results_dir).expanduser().resolve(), "any", uri=uri)
+    run = fetch_run(settings, name)
+    config = rebuilt(run.config, run.names, ())
+    # It was read then for the reason that the configuration gives.
+    reason = config.unlock_reason or config.tree["final_test"] or ""
+    scores, n = scores_of(run.predictions)
+    facts = RunFacts(
+        name=run.name,
+        overrides=(),
+        chosen={},
+        key_parts=_told_by_mlflow(run.dataset_digest),
+        environment=environment_of(run.environment),
+        deterministic=True,
+        predictions_digest=run.predictions.digest(),
+        scores=scores,
+        n=n,
+    )
+    return Recorded(run.key, run.name, facts, config, str(reason), whole=False)
+
+
+def _told_by_mlflow(scored: str) -> dict[str, Any]:
+    """Return what MLflow keeps of a key's ingredients: the digest of the data that were scored."""
+    return {"data": {"scored": scored}}
+
+
+def rebuilt(
+    tree: Mapping[str, Any], names: Mapping[str, str], overrides: tuple[str, ...]
+) -> RunConfig:
+    """Return the configuration of a recorded run, checked.
+
+    Raises
+    ------
+    ConfigError
+        When it is of another version of this program, or names what is not there any more.
+    """
+    known = set(RunSchema.__dataclass_fields__)
+    odd = sorted(known ^ set(tree))
+    if odd:
+        raise ConfigError(
+            "the run was recorded by another version of sitrepbench; its configuration has or "
+            f"lacks the top-level key(s) {', '.join(odd)}"
+        )
+    check_targets(tree)
+    return RunConfig(dict(tree), {group: str(names.get(group)) for group in GROUPS}, overrides)
+
+
+def _verified(recorded: Recorded, results_dir: str) -> Comparison:
+    """Compute a run anew, beside the store, and compare."""
+    from sitrepbench.cli.progress import cells_progress
+    from sitrepbench.runs import obtain, prepare, record_looks
+
+    with tempfile.TemporaryDirectory(prefix="sitrepbench-") as folder:
+        tree = {**recorded.config.tree, "results_dir": folder, "resume": "never"}
+        prepared = prepare(replace(recorded.config, tree=tree), reason=recorded.reason)
+        if prepared.locked:
+            # It is one more look, if somebody else than the run's maker takes it.
+            record_looks(prepared, ResultsStore(Path(results_dir).expanduser()))
+        _tell(recorded, prepared)
+        with cells_progress(recorded.name) as on_cell:
+            obtained = obtain(prepared, ResultsStore(Path(folder)), on_cell=on_cell)
+        found = facts_of(obtained.record)
+    found = replace(found, name=recorded.facts.name)
+    if not recorded.whole:
+        parts = _told_by_mlflow(found.key_parts["data"]["scored"])
+        found = replace(found, key_parts=parts, chosen={})
+    return compare_run(recorded.facts, found, searched=True)
+
+
+def _tell(recorded: Recorded, prepared: PreparedRun) -> None:
+    head = f"Run {recorded.key}, {one_line(recorded.name)}: computed anew"
+    if prepared.key == recorded.key:
+        print_lines([f"{head} from its configuration; code, data and libraries are the same."])
+        return
+    parts = prepared.parts
+    if not recorded.whole:
+        parts = _told_by_mlflow(parts["data"]["scored"])
+    lines = [cause_text(item) for item in differences(recorded.facts.key_parts, parts)]
+    if not lines:
+        lines = ["something that MLflow does not keep: code, settings of the program, or libraries"]
+    print_lines([f"{head}, but not as it was (recorded -> now):"])
+    print_lines([line for text in lines for line in paragraph_lines(text, indent="  ")])

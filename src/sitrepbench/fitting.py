@@ -1,0 +1,367 @@
+"""One fit: settings, features and model from a cell's training rows, and answers for the others."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+
+from sitrepbench.data.dataset import (
+    DOCUMENT_ID,
+    DOMAIN,
+    LABEL,
+    SECONDARY,
+    SENTENCE_ID,
+    Dataset,
+)
+from sitrepbench.errors import ModelError
+from sitrepbench.models.answers import Answers, predict
+from sitrepbench.models.pipeline import unset_seeds
+from sitrepbench.predictions import FOLD, KEY_COLUMNS, PART, PREDICTED, REPEAT
+from sitrepbench.protocols.cells import Cell, Plan
+from sitrepbench.reuse.memory import FittedFeatures
+from sitrepbench.reuse.transformed import (
+    CellName,
+    Matrix,
+    Transformed,
+    handed_out,
+    wants_to_write,
+    writeable_copy,
+)
+from sitrepbench.seeding import seed_for
+from sitrepbench.tuning.inner import InnerFolds
+from sitrepbench.tuning.tune import Chosen, Tuning, choose
+
+#: Between the parts that one fit is asked about.
+PARTS_JOINT = "+"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Cells with the same training rows: fitted once, and asked about all their test rows.
+
+    Parameters
+    ----------
+    cell : Cell
+        The cells in one; ``part`` joins theirs by ``+``.
+    parts : array of str, shape (n_test,)
+        What each test row counts towards.
+    """
+
+    cell: Cell
+    parts: npt.NDArray[np.object_]
+
+
+def fits_of(plan: Plan) -> list[Fit]:
+    """Return the fits that a plan takes: neighbouring cells that are fitted alike are one."""
+    fits = []
+    for _, group in groupby(plan.cells, key=lambda c: (c.repeat, c.fold, c.train.tobytes())):
+        cells = list(group)
+        first = cells[0]
+        joined = Cell(
+            PARTS_JOINT.join(cell.part for cell in cells),
+            first.repeat,
+            first.fold,
+            first.train,
+            np.concatenate([cell.test for cell in cells]),
+        )
+        parts = np.repeat(
+            np.array([cell.part for cell in cells], dtype=object),
+            [len(cell.test) for cell in cells],
+        )
+        fits.append(Fit(joined, parts))
+    return fits
+
+
+@dataclass(frozen=True)
+class CellTiming:
+    """What one fit cost: wall time in seconds, counts of rows.
+
+    Times are those of a run by itself. Where fitted features were taken over from another run,
+    ``fit_seconds`` and ``predict_seconds`` count what they cost when they were made; so the sum
+    over runs that share features is more than the time that passed.
+
+    Parameters
+    ----------
+    part, repeat, fold
+        The cell; where one fit serves several parts, they are joined by ``+``.
+    n_train, n_test : int
+        Rows.
+    fit_seconds : float
+        Fitting the features and the model.
+    predict_seconds : float
+        Transforming the test rows and predicting them.
+    features_seconds : float
+        The part of ``fit_seconds`` that went into the features.
+    reused : bool
+        Whether the features were taken over, from memory or from the disk.
+    """
+
+    part: str
+    repeat: int
+    fold: int
+    n_train: int
+    n_test: int
+    fit_seconds: float
+    predict_seconds: float
+    features_seconds: float
+    reused: bool
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What one cell gives: its prediction rows, what it cost, and the warnings that were heard."""
+
+    rows: pd.DataFrame
+    timing: CellTiming
+    notes: tuple[str, ...]
+    chosen: Chosen | None = None
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A tuner for `sitrepbench.execution.execute`.
+
+    Parameters
+    ----------
+    tuning : Tuning
+        Bound to the model.
+    folder : Path or None
+        Where searches under way are kept, to go on with after an interruption.
+    """
+
+    tuning: Tuning
+    folder: Path | None = None
+
+
+def choose_settings(
+    plan: Plan,
+    cell: Cell,
+    *,
+    pipeline: Pipeline,
+    seed: int,
+    tuned: Tuned,
+    on_trial: Callable[[int, int | None], None] | None = None,
+) -> Chosen:
+    """Return the settings of a cell's model, from the cell's training rows alone."""
+    name = f"{cell.part}-{cell.repeat}-{cell.fold}"
+    where = f"{cell.part}, repeat {cell.repeat}, fold {cell.fold}"
+    fresh, _ = _seeded(pipeline, cell, seed)
+    labels = plan.training.frame[LABEL].to_numpy(dtype=object)[cell.train]
+
+    def folds(n_folds: int) -> InnerFolds:
+        return InnerFolds(
+            _inputs(plan.training, cell.train),
+            labels,
+            fresh[:-1] if len(fresh.steps) > 1 else None,
+            known=plan.training.labels,
+            n_folds=n_folds,
+        )
+
+    def prepare(model: Any) -> Any:
+        return _seeded(_with_model(pipeline, model), cell, seed)[0].steps[-1][1]
+
+    with _blaming("tuning", where):
+        return choose(
+            tuned.tuning,
+            folds,
+            prepare=prepare,
+            seed=seed_for("tuner", repeat=cell.repeat, fold=cell.fold),
+            file=None if tuned.folder is None else tuned.folder / f"{name}.log",
+            on_trial=on_trial,
+        )
+
+
+def _with_model(pipeline: Pipeline, model: Any) -> Pipeline:
+    """Return a pipeline of the same features with another model."""
+    return Pipeline([*pipeline.steps[:-1], (pipeline.steps[-1][0], model)])
+
+
+def fit_cell(
+    plan: Plan,
+    fit: Fit,
+    *,
+    pipeline: Pipeline,
+    seed: int,
+    fitted: FittedFeatures | None = None,
+    features_key: str = "",
+    dear: bool = False,
+    tuned: Tuned | None = None,
+    chosen: Chosen | None = None,
+) -> CellResult:
+    """Fit a clone of ``pipeline`` and predict its test rows; see `execute`."""
+    cell = fit.cell
+    if tuned is not None and chosen is not None and chosen.settings:
+        pipeline = _with_model(pipeline, tuned.tuning.build(chosen.settings))
+    fresh, seeds = _seeded(pipeline, cell, seed)
+    unfitted = fresh.steps[-1][1]
+    where = f"{cell.part}, repeat {cell.repeat}, fold {cell.fold}"
+    found: Transformed | None = None
+    notes: list[str] = []
+    shared = fitted if features_key and plan.fits and len(fresh.steps) > 1 else None
+    name = CellName(features_key, cell.part, cell.repeat, cell.fold, seeds)
+    if shared is not None:
+        found = shared.find(name, dear=dear)
+    with _blaming("features", where):
+        features = found or _transform(plan, cell, fresh)
+    notes += features.notes
+    if shared is not None and found is None:
+        notes += shared.keep(name, features, dear=dear)
+    with _blaming(type(unfitted).__name__, where), _listening() as heard:
+        labels = plan.training.frame[LABEL].to_numpy(dtype=object)[cell.train]
+        model, fit_seconds = unfitted, 0.0
+        if plan.fits:
+            model, fit_seconds = _fit(unfitted, features.train, labels, heard)
+        answer = partial(predict, n_rows=len(cell.test), labels=plan.training.labels)
+        answers, predict_seconds = _answer(answer, model, features.test, heard)
+    timing = CellTiming(
+        cell.part,
+        cell.repeat,
+        cell.fold,
+        len(cell.train),
+        len(cell.test),
+        features.fit_seconds + fit_seconds,
+        features.transform_seconds + predict_seconds,
+        features.fit_seconds,
+        found is not None,
+    )
+    notes += chosen.notes if chosen is not None else ()
+    return CellResult(_rows(plan, fit, *answers), timing, (*notes, *_texts(heard)), chosen)
+
+
+def _seeded(
+    pipeline: Pipeline, cell: Cell, seed: int
+) -> tuple[Pipeline, tuple[tuple[str, int], ...]]:
+    """Return an unfitted clone that is seeded for one cell, and the seeds of its features step."""
+    fresh = clone(pipeline)
+    seeds = {
+        name: seed_for("model", parameter=name, seed=seed, repeat=cell.repeat, fold=cell.fold)
+        for name in unset_seeds(fresh)
+    }
+    fresh.set_params(**seeds)
+    model = f"{fresh.steps[-1][0]}__"
+    return fresh, tuple(item for item in seeds.items() if not item[0].startswith(model))
+
+
+@contextmanager
+def _blaming(name: str, where: str) -> Iterator[None]:
+    """Turn whatever goes wrong into an error that says what failed, and on which cell."""
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(f"{where}: {error}") from error
+    except Exception as error:  # a model is anybody's code
+        raise ModelError(f"{name} failed ({where}): {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def _listening() -> Iterator[list[warnings.WarningMessage]]:
+    """Gather warnings instead of showing them."""
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        yield heard
+
+
+def _texts(heard: list[warnings.WarningMessage]) -> tuple[str, ...]:
+    lines = ((item.category.__name__, str(item.message).splitlines()) for item in heard)
+    return tuple(f"{name}: {said[0] if said else ''}" for name, said in lines)
+
+
+def _transform(plan: Plan, cell: Cell, fresh: Pipeline) -> Transformed:
+    """Fit the features step on the training rows, and apply it to both sides of a cell."""
+    train = _inputs(plan.training, cell.train) if plan.fits else None
+    test = _inputs(plan.scored, cell.test)
+    if len(fresh.steps) < 2:
+        return Transformed(train, test, 0.0, 0.0)
+    features = fresh[:-1]
+    with _listening() as heard:
+        started = time.perf_counter()
+        if train is not None:
+            labels = plan.training.frame[LABEL].to_numpy(dtype=object)[cell.train]
+            train = features.fit_transform(train, labels)
+        fit_done = time.perf_counter()
+        for _, step in features.steps:
+            # Not the pipeline's own: it refuses steps that have learned nothing.
+            test = test if step in (None, "passthrough") else step.transform(test)
+        done = time.perf_counter()
+    return Transformed(train, test, fit_done - started, done - fit_done, _texts(heard))
+
+
+def _fit(
+    unfitted: Any, train: Matrix, labels: Any, heard: list[warnings.WarningMessage]
+) -> tuple[Any, float]:
+    """Return a fitted clone and the seconds that it took.
+
+    A model that must write into its input gets a copy of what is kept for others.
+    """
+    model, given = clone(unfitted), handed_out(train)
+    started = time.perf_counter()
+    try:
+        model.fit(given, labels)
+    except Exception as error:
+        if not wants_to_write(error, train):
+            raise
+        heard.clear()
+        model, given = clone(unfitted), writeable_copy(train)
+        started = time.perf_counter()
+        model.fit(given, labels)
+    return model, time.perf_counter() - started
+
+
+def _answer(
+    answer: Callable[[Any, Matrix], Answers],
+    model: Any,
+    test: Matrix,
+    heard: list[warnings.WarningMessage],
+) -> tuple[Answers, float]:
+    """Return predicted labels and probabilities, and the seconds that they took."""
+    given, before = handed_out(test), len(heard)
+    started = time.perf_counter()
+    try:
+        answers = answer(model, given)
+    except Exception as error:
+        if not wants_to_write(error, test):
+            raise
+        del heard[before:]
+        given = writeable_copy(test)
+        started = time.perf_counter()
+        answers = answer(model, given)
+    return answers, time.perf_counter() - started
+
+
+def _inputs(dataset: Dataset, rows: npt.NDArray[np.int64]) -> pd.DataFrame:
+    """Return what a model may see: everything but the labels and what was derived from them."""
+    hidden = [LABEL, SECONDARY, "split", "cluster"]
+    return dataset.frame.drop(columns=hidden).iloc[rows].reset_index(drop=True)
+
+
+def _rows(
+    plan: Plan,
+    fit: Fit,
+    predicted: npt.NDArray[np.object_],
+    probabilities: npt.NDArray[np.float64],
+) -> pd.DataFrame:
+    # Column by column: a sweep comes here thousands of times, and pandas copies tables slowly.
+    cell, scored = fit.cell, plan.scored.frame
+    taken = (SENTENCE_ID, DOCUMENT_ID, DOMAIN, LABEL, SECONDARY)
+    columns: dict[str, Any] = {name: scored[name].array.take(cell.test) for name in taken}
+    columns[PART] = pd.Series(fit.parts, dtype="str").array
+    columns[REPEAT] = np.full(len(cell.test), cell.repeat, dtype=np.int64)
+    columns[FOLD] = np.full(len(cell.test), cell.fold, dtype=np.int64)
+    columns[PREDICTED] = pd.Series(predicted.astype(str), dtype="str").array
+    ordered = {name: columns[name] for name in KEY_COLUMNS}
+    for index, label in enumerate(plan.training.labels):
+        ordered[f"p_{label}"] = probabilities[:, index]
+    return pd.DataFrame(ordered)

@@ -1,0 +1,1 @@
+"""What a study's runs must come to, committed beside it, and how another computation compares."""

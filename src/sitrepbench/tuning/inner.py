@@ -1,0 +1,81 @@
+"""Scores of settings on inner folds: documents of the training rows, held out in turn."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+
+from sitrepbench.metrics.confusion import grouped_confusions
+from sitrepbench.metrics.scores import macro_f1
+from sitrepbench.models.answers import predict
+from sitrepbench.models.folds import DocumentFolds
+
+
+class InnerFolds:
+    """The inner folds of one cell, their features fitted once for all trials.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        What a model may see of the training rows.
+    labels : array of str, shape (n_rows,)
+        Their labels.
+    features : Pipeline
+        The steps before the model, seeded and unfitted; without steps where the model reads the
+        sentence table itself. They are fitted on the rows of a fold's other folds only.
+    known : tuple of str
+        The dataset's labels, in order.
+    n_folds : int
+        How many; fewer where there are fewer documents.
+    """
+
+    def __init__(
+        self,
+        frame: pd.DataFrame,
+        labels: npt.NDArray[np.object_],
+        features: Pipeline | None,
+        *,
+        known: tuple[str, ...],
+        n_folds: int,
+    ) -> None:
+        self._known = known
+        self._folds: list[tuple[Any, npt.NDArray[np.object_], Any, npt.NDArray[np.int64]]] = []
+        codes = pd.Index(known).get_indexer(pd.Index(labels))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for fitted, held_out in DocumentFolds(n_folds).split(frame, labels):
+                train = frame.iloc[fitted].reset_index(drop=True)
+                test = frame.iloc[held_out].reset_index(drop=True)
+                if features is not None:
+                    steps = clone(features)
+                    train = steps.fit_transform(train, labels[fitted])
+                    for _, step in steps.steps:
+                        test = test if step in (None, "passthrough") else step.transform(test)
+                self._folds.append((train, labels[fitted], test, codes[held_out]))
+
+    def score(self, model: Any) -> float:
+        """Return the macro-F1 of a model's pooled answers; it is cloned and not fitted itself."""
+        gold, answered = [], []
+        with warnings.catch_warnings():
+            # The chosen settings are fitted once more, and what is said then is kept.
+            warnings.simplefilter("ignore")
+            for train, labels, test, codes in self._folds:
+                fitted = clone(model).fit(train, labels)
+                predicted, _ = predict(fitted, test, n_rows=len(codes), labels=self._known)
+                gold.append(codes)
+                answered.append(pd.Index(self._known).get_indexer(pd.Index(predicted)))
+        codes = np.concatenate(gold).astype(np.int64)
+        n_labels = len(self._known)
+        (confusion,) = grouped_confusions(
+            np.zeros(len(codes), dtype=np.int64),
+            codes,
+            np.concatenate(answered).astype(np.int64),
+            (1, n_labels),
+        )
+        return float(macro_f1(confusion, labels=confusion.sum(axis=1) > 0))
