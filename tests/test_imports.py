@@ -50,6 +50,8 @@ PURE = [
     "metrics",
     "stats",
     "reuse",
+    "tuning",
+    "fitting.py",
     "execution.py",
     "predictions.py",
     "parts.py",
