@@ -88,7 +88,15 @@ def test_a_frame_that_cannot_be_kept_is_told(frame: pd.DataFrame, store: Path) -
     with pytest.raises(DataError, match="cannot be kept as a table"):
         sitrepbench.run(*QUICK, dataset=odd, results_dir=store)
     with pytest.raises(DataError, match="label"):
-        sitrepbench.run(*QUICK, dataset=frame.drop(columns="label"), results_dir=store)
+        sitrepbench.run(
+            *QUICK,
+            model="complement_nb",
+            features="word",
+            dataset=frame.drop(columns="label"),
+            results_dir=store,
+        )
+    # What is refused leaves nothing behind.
+    assert not store.exists()
 
 
 def test_a_dataset_is_a_name_a_table_or_a_card(frame: pd.DataFrame, store: Path) -> None:
@@ -156,6 +164,28 @@ def test_an_object_becomes_what_a_file_would_say() -> None:
     counts = object_node(CountVectorizer(ngram_range=(1, 2)), what="features")
     assert counts["ngram_range"] == {"_target_": "builtins.tuple", "_args_": [[1, 2]]}
     assert set(counts) == {"_target_", "ngram_range"}
+
+
+def test_for_a_tuner_an_object_keeps_what_is_at_its_defaults() -> None:
+    node = object_node(OneVsRestClassifier(LinearSVC()), what="model", defaults=True)
+    assert node["estimator"]["C"] == 1.0
+    assert node["n_jobs"] is None
+    counts = object_node(CountVectorizer(), what="features", defaults=True)
+    assert "dtype" not in counts  # a class has no plain form
+    assert counts["min_df"] == 1
+    assert object_node(ComplementNB, what="model", defaults=True)["alpha"] == 1.0
+
+
+@pytest.mark.parametrize("model", [ComplementNB(), ComplementNB])
+def test_an_object_at_its_defaults_is_tuned(model: Any, frame: pd.DataFrame, store: Path) -> None:
+    given: dict[str, Any] = {"dataset": frame, "features": "word", "results_dir": store}
+    search = ("tuner=grid", "tuner.n_folds=2", "tuner.grid={alpha: [0.1, 1.0]}")
+    tuned = sitrepbench.run(*QUICK, *search, model=model, **given)
+    assert tuned.record.config["model"]["alpha"] == 1.0
+    # Without a tuner the key is that of the file which says nothing of defaults.
+    for words in ((), ("tuner=none",)):
+        plain = sitrepbench.run(*QUICK, *words, model=model, **given)
+        assert plain.record.config["model"] == {"_target_": "sklearn.naive_bayes.ComplementNB"}
 
 
 def test_tuples_and_nested_estimators_are_built_again(frame: pd.DataFrame, store: Path) -> None:

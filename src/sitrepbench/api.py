@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -16,7 +17,9 @@ from sitrepbench.cli.outcome import Finished, log_finished
 from sitrepbench.config.compose import as_named, compose
 from sitrepbench.config.objects import object_node
 from sitrepbench.config.run_config import RunConfig, check_config
+from sitrepbench.config.targets import TARGET
 from sitrepbench.data.card import CARD_FILE
+from sitrepbench.data.table import load_frame
 from sitrepbench.errors import ConfigError, TrackingError
 from sitrepbench.metrics.summary import Summary
 from sitrepbench.resources import resource_folder
@@ -117,22 +120,44 @@ def run(
     0.716
     """
     table = StoredTable.of(dataset) if isinstance(dataset, pd.DataFrame) else None
-    with tempfile.TemporaryDirectory(prefix="sitrepbench-") as folder:
-        own = Path(folder)
-        chosen = [
-            *_chosen("model", model, own),
-            *_chosen("features", features, own),
-            *_dataset(table if isinstance(dataset, pd.DataFrame) else dataset, config_dirs, own),
-        ]
-        if results_dir is not None:
-            chosen.append(f"results_dir={quoted(str(Path(results_dir).expanduser().absolute()))}")
-        config = _composed([*chosen, *overrides], [*map(Path, config_dirs), own])
-    if table is not None:
-        config = _with_table(config, table)
+    source = table if isinstance(dataset, pd.DataFrame) else dataset
+    given = _Given(model, features, source, tuple(config_dirs))
+    words = list(overrides)
+    if results_dir is not None:
+        words.insert(0, f"results_dir={quoted(str(Path(results_dir).expanduser().absolute()))}")
+    # A tuner searches among what stands in the configuration, and an override names it.
+    tuned = any(word.lstrip("+").startswith("tuner") for word in overrides)
+    config = _configured(given, words, defaults=tuned)
+    if tuned != (config.tree["tuner"].get(TARGET) is not None):
+        config = _configured(given, words, defaults=not tuned)
     _check_executor(config)
+    if table is not None:
+        config = _with_table(config, dataset, table)
     store = ResultsStore(config.results_dir)
     obtained = obtain(prepare(config), store, fitted=FittedFeatures(0, folder=store.folder))
     return _result(config, obtained)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What a call names by arguments, a table as the file that it will be."""
+
+    model: Any
+    features: Any
+    dataset: str | Path | StoredTable | None
+    config_dirs: tuple[str | Path, ...]
+
+
+def _configured(given: _Given, overrides: list[str], *, defaults: bool) -> RunConfig:
+    """Compose; with ``defaults`` the model's node holds its arguments at their defaults too."""
+    with tempfile.TemporaryDirectory(prefix="sitrepbench-") as folder:
+        own = Path(folder)
+        chosen = [
+            *_chosen("model", given.model, own, defaults=defaults),
+            *_chosen("features", given.features, own),
+            *_dataset(given.dataset, given.config_dirs, own),
+        ]
+        return _composed([*chosen, *overrides], [*map(Path, given.config_dirs), own])
 
 
 def quoted(text: str) -> str:
@@ -146,14 +171,15 @@ def quoted(text: str) -> str:
     return "'" + text.replace("\\'", "\\\\'").replace("'", "\\'") + "'"
 
 
-def _chosen(group: str, given: Any, own: Path) -> list[str]:
+def _chosen(group: str, given: Any, own: Path, *, defaults: bool = False) -> list[str]:
     """Return the override that chooses something; an object is written into a choice of its own."""
     if given is None:
         return []
     if isinstance(given, str):
         return [f"{group}={given}"]
     name = (given if isinstance(given, type) else type(given)).__name__
-    return [_own_choice(group, name, object_node(given, what=group), own)]
+    node = object_node(given, what=group, defaults=defaults)
+    return [_own_choice(group, name, node, own)]
 
 
 def _own_choice(group: str, name: str, node: dict[str, Any], own: Path) -> str:
@@ -190,8 +216,12 @@ def _dataset(
     return ["dataset=table", f"dataset.path={quoted(str(path))}"]
 
 
-def _with_table(config: RunConfig, table: StoredTable) -> RunConfig:
-    """Write the table into the results store, and return the configuration that reads it."""
+def _with_table(config: RunConfig, frame: Any, table: StoredTable) -> RunConfig:
+    """Write a sound table into the results store, and return the configuration that reads it."""
+    rules = inspect.signature(load_frame).parameters.keys() - {"frame"}
+    node = config.tree["dataset"]
+    # Refused tables leave nothing behind.
+    load_frame(frame, **{key: node[key] for key in rules & node.keys() if node[key] is not None})
     path = table.write(config.results_dir)
     return replace(
         config,

@@ -26,6 +26,7 @@ from sitrepbench.data.dataset import (
     SENTENCE_ID,
     Dataset,
 )
+from sitrepbench.data.duplicates import document_groups
 from sitrepbench.errors import ModelError
 from sitrepbench.models.answers import Answers, predict
 from sitrepbench.models.pipeline import unset_seeds
@@ -166,6 +167,8 @@ def choose_settings(
             _inputs(plan.training, cell.train),
             labels,
             fresh[:-1] if len(fresh.steps) > 1 else None,
+            # The clusters that the dataset declares, which a model does not see.
+            groups=document_groups(plan.training.frame)[cell.train],
             known=plan.training.labels,
             n_folds=n_folds,
         )
@@ -262,7 +265,7 @@ def _blaming(name: str, where: str) -> Iterator[None]:
         yield
     except ModelError as error:
         raise ModelError(f"{where}: {error}") from error
-    except Exception as error:  # a model is anybody's code
+    except (Exception, SystemExit) as error:  # a model is anybody's code
         raise ModelError(f"{name} failed ({where}): {type(error).__name__}: {error}") from error
 
 

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from sklearn.pipeline import Pipeline
@@ -32,6 +31,7 @@ from sitrepbench.reuse.memory import FittedFeatures
 from sitrepbench.store.looks import Look, LookLedger, now, who
 from sitrepbench.store.record import RunRecord
 from sitrepbench.store.results import ClaimedError, ResultsStore
+from sitrepbench.store.waste import SEARCHES
 from sitrepbench.told import (
     ADHOC,
     describe_data,
@@ -42,11 +42,10 @@ from sitrepbench.told import (
     uses_features,
     without_passwords,
 )
+from sitrepbench.tuning.searches import Given
 from sitrepbench.tuning.space import Settings, with_settings
 from sitrepbench.tuning.tune import Tuning, bind
 
-#: Where searches under way are kept, below the results store, by content key.
-SEARCHES_FOLDER = Path("cache") / "searches"
 RUN_NAME_LENGTH = 18
 
 
@@ -149,7 +148,7 @@ def prepare(config: RunConfig, *, reason: str | None = None) -> PreparedRun:
         json.dumps(config.tree["protocol"], sort_keys=True),
         bool(reason.strip()),
     )
-    tuning = _tuning(config)
+    tuning = bound_tuner(config)
     if tuning is not None and tuning.searches and not plan.fits:
         raise ConfigError(
             "protocol 'score' trains on nothing, so there is nothing to tune on; use tuner=none"
@@ -162,6 +161,11 @@ def prepare(config: RunConfig, *, reason: str | None = None) -> PreparedRun:
         notes.append(
             f"features={config.names['features']} does not apply: {config.names['model']} reads "
             "the sentences itself"
+        )
+    if tuning is not None and not tuning.changes and not isinstance(tuning.tuner, Given):
+        kind = "grid" if config.names["tuner"] == "grid" else "space"
+        notes.append(
+            f"tuner={config.names['tuner']} does not apply: {config.names['model']} has no {kind}"
         )
     return PreparedRun(
         config,
@@ -177,7 +181,7 @@ def prepare(config: RunConfig, *, reason: str | None = None) -> PreparedRun:
     )
 
 
-def _tuning(config: RunConfig) -> Tuning | None:
+def bound_tuner(config: RunConfig) -> Tuning | None:
     """Return the tuner bound to the model, None where there is none."""
     tuner = config.build("tuner")
     if tuner is None:
@@ -344,7 +348,7 @@ def _compute(
     stored = store.put(
         record, predictions=result.predictions, cells=result.timings, trials=result.trials
     )
-    shutil.rmtree(store.folder / SEARCHES_FOLDER / prepared.key, ignore_errors=True)
+    shutil.rmtree(store.folder / SEARCHES / prepared.key, ignore_errors=True)
     return Obtained(stored, cached=False, summaries=summaries)
 
 
@@ -352,7 +356,7 @@ def _tuned(prepared: PreparedRun, store: ResultsStore) -> Tuned | None:
     """Return the tuner for execution, with the place where searches under way are kept."""
     if prepared.tuning is None or not prepared.tuning.changes:
         return None
-    folder = store.folder / SEARCHES_FOLDER / prepared.key
+    folder = store.folder / SEARCHES / prepared.key
     if prepared.config.resume is Resume.never:
         shutil.rmtree(folder, ignore_errors=True)
     return Tuned(prepared.tuning, folder)

@@ -202,6 +202,86 @@ def test_a_dataset_of_ones_own_is_tried_without_its_test_split(tmp_path: Path) -
     assert not checked.broken
 
 
+def test_long_documents_are_tried_six_at_a_time(tmp_path: Path) -> None:
+    frame, labels = example_sentences(10, 130)
+    frame.assign(label=labels).to_csv(tmp_path / "long.csv", index=False)
+    words = [
+        "complement_nb",
+        "features=word",
+        "dataset=table",
+        "dataset.allow=[conflicting_labels]",
+    ]
+    checked = check_configured([*words, f"dataset.path={tmp_path / 'long.csv'}"])
+    assert checked.tried_on.startswith("Tried on 780 sentences (6 documents) of table")
+
+
+def test_what_a_model_prints_is_no_part_of_the_answer(
+    call: Callable[..., Told], own: Callable[[str, str], str]
+) -> None:
+    code = (
+        "class Mine(ClassifierMixin, BaseEstimator):\n"
+        "    reads_frame = True\n"
+        "    def fit(self, X, y):\n"
+        "        print('epoch 1')\n"
+        "        self.label_ = y[0]\n"
+        "        return self\n"
+        "    def predict(self, X):\n"
+        "        return np.full(len(X), self.label_, dtype=object)\n"
+    )
+    folder = own(IMPORTS + code, "_target_: broken_models.Mine\n")
+    exit_code, out, err = call("mine", "-cd", folder, "--json")
+    assert exit_code == 0
+    assert json.loads(out)["checks"]["processes"] == "passed"
+    assert "epoch 1" in err
+
+
+def test_a_model_that_ends_the_program_fails(
+    call: Callable[..., Told], own: Callable[[str, str], str]
+) -> None:
+    code = (
+        "class Mine(ClassifierMixin, BaseEstimator):\n"
+        "    reads_frame = True\n"
+        "    def fit(self, X, y):\n"
+        "        raise SystemExit(0)\n"
+        "    def predict(self, X):\n"
+        "        return X['text']\n"
+    )
+    exit_code, out, _ = call("mine", "-cd", own(IMPORTS + code, "_target_: broken_models.Mine\n"))
+    assert exit_code == 1
+    assert "fit fails: SystemExit: 0" in out
+
+
+def test_the_ends_of_a_space_are_fitted(
+    call: Callable[..., Told], own: Callable[[str, str], str]
+) -> None:
+    code = (
+        "class Mine(ClassifierMixin, BaseEstimator):\n"
+        "    reads_frame = True\n"
+        "    def __init__(self, k=5):\n"
+        "        self.k = k\n"
+        "    def fit(self, X, y):\n"
+        "        if self.k > 100:\n"
+        "            raise ValueError('too many neighbours')\n"
+        "        self.label_ = y[0]\n"
+        "        return self\n"
+        "    def predict(self, X):\n"
+        "        return np.full(len(X), self.label_, dtype=object)\n"
+    )
+    yaml = (
+        "_target_: broken_models.Mine\nk: 5\n_about_:\n  source: x\n  space: {k: {int: [1, 900]}}\n"
+        "  grid: {k: [5, 800]}\n"
+    )
+    exit_code, out, _ = call("mine", "-cd", own(IMPORTS + code, yaml), "--json")
+    told = json.loads(out)
+    assert exit_code == 1
+    found = {
+        item["check"]: item["found"] for item in told["findings"] if item["severity"] == "error"
+    }
+    assert set(found) == {"space", "grid"}
+    assert found["space"].startswith("with k=900 it does not fit: ValueError: too many neighbours")
+    assert found["grid"].startswith("with k=800 it does not fit")
+
+
 def test_words_may_stand_behind_options(call: Callable[..., Told]) -> None:
     code, out, _ = call("complement_nb", "--json", "features=word", "model.alpha=0.5")
     assert code == 0

@@ -416,3 +416,17 @@ def test_the_committed_studies_tell_their_runs(monkeypatch: pytest.MonkeyPatch) 
     assert {config.study for config in configs} == {"seeds"}
     with pytest.raises(ConfigError, match="absent"):
         study_configs("absent")
+
+
+def test_searches_that_nobody_goes_on_with_are_freed(told, store) -> None:
+    from sitrepbench.store.results import ResultsStore
+
+    folder = store.folder / "cache" / "searches"
+    for key in ("a" * 16, "b" * 16):
+        (folder / key).mkdir(parents=True)
+        (folder / key / "0.log").write_text("{}\n")
+    with ResultsStore(store.folder).claim("a" * 16):
+        code, out, _ = told("gc", "--yes")
+    assert code == 0
+    assert "searches that were interrupted" in out
+    assert [path.name for path in folder.iterdir()] == ["a" * 16]

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from sitrepbench.cli import main
-from sitrepbench.cli.reproduce import hydra_value
 from sitrepbench.config import key
 from sitrepbench.config.overrides import parse_override
 from sitrepbench.labels import LABELS
+from sitrepbench.reproduction.refits import hydra_value
 from sitrepbench.runs import forget_data
 from sitrepbench.store.results import ResultsStore
 
@@ -113,7 +113,7 @@ def known(place: Place) -> Place:
 def test_a_study_without_expectations_says_how_to_make_them(place: Place) -> None:
     code, _, err = place.call()
     assert code == CONFIG
-    assert "reproduce tiny --update" in err
+    assert f"reproduce tiny --config-dir {place.folder}/own --update" in err
     assert str(place.expected) in err
     assert not (place.folder / "re sults").exists()
 
@@ -289,7 +289,8 @@ tuner:
 """
 
 
-def test_a_committed_choice_is_refitted_and_with_retune_searched(place: Place) -> None:
+def tuned(place: Place) -> None:
+    """Make the study one of a single model with a search."""
     place.write(tuner="")
     study = place.study.read_text().replace(
         "model: keyword_rules,complement_nb", "model: complement_nb"
@@ -297,6 +298,10 @@ def test_a_committed_choice_is_refitted_and_with_retune_searched(place: Place) -
     study = study.replace("  - override /tracking: none\n",
                           "  - override /tracking: none\n  - override /tuner: grid\n")  # fmt: skip
     place.study.write_text(study.replace("hydra:", TUNER.strip() + "\n\nhydra:"))
+
+
+def test_a_committed_choice_is_refitted_and_with_retune_searched(place: Place) -> None:
+    tuned(place)
     code, _, err = place.call("--update")
     assert code == 0, err
     (run,) = json.loads(place.expected.read_text())["runs"]
@@ -317,6 +322,91 @@ def test_a_committed_choice_is_refitted_and_with_retune_searched(place: Place) -
     assert old["runs"][0]["chosen"] == new["runs"][0]["chosen"]
     assert old["key_parts"]["config"]["tuner"] == new["key_parts"]["config"]["tuner"]
     assert place.call("--retune")[0] == 0
+
+
+def test_another_search_than_the_committed_one_fails(place: Place) -> None:
+    tuned(place)
+    assert place.call("--update")[0] == 0
+    before = place.expected.read_text()
+    code, out, _ = place.call("tuner.trials=1")
+    assert code == 1
+    assert "cause:  search: trials: null -> 1" in out
+    place.study.write_text(
+        place.study.read_text().replace("n_folds: 2\n  grid", "n_folds: 3\n  grid")
+    )
+    code, out, _ = place.call()
+    assert code == 1
+    assert "search: n_folds: 2 -> 3" in out
+    assert "FAIL: 0 of 1 runs" in out
+    code, _, err = place.call("--update")
+    assert code == CONFIG
+    assert "search: n_folds: 2 -> 3" in err
+    assert "--update --retune" in err
+    assert place.expected.read_text() == before
+    assert place.call("--update", "--retune")[0] == 0
+    assert json.loads(place.expected.read_text())["key_parts"]["config"]["tuner"]["n_folds"] == 3
+    assert place.call()[0] == 0
+
+
+def test_a_search_that_was_taken_away_fails(place: Place) -> None:
+    tuned(place)
+    assert place.call("--update")[0] == 0
+    text = place.study.read_text().replace("  - override /tuner: grid\n", "")
+    place.study.write_text(text.replace(TUNER.strip() + "\n", ""))
+    code, out, _ = place.call()
+    assert code == 1
+    assert "cause:  search: " in out
+
+
+def test_a_users_study_with_the_name_of_a_programs_is_refused(place: Place) -> None:
+    place.study.rename(place.study.with_name("seeds.yaml"))
+    code = main(["reproduce", "seeds", "-cd", str(place.folder / "own")])
+    assert code == CONFIG
+    assert "the program has a study 'seeds' of its own" in place._capsys.readouterr().err
+
+
+def test_broken_expectations_are_mended_by_an_update(known: Place) -> None:
+    known.expected.write_text("{")
+    code, _, err = known.call()
+    assert code == CONFIG
+    assert f"sitrepbench reproduce tiny --config-dir {known.folder}/own --update" in err
+    code, _, err = known.call("--update")
+    assert code == 0
+    assert "Warning: " in err
+    assert known.call()[0] == 0
+
+
+def test_broken_expectations_of_a_search_need_a_new_one(place: Place) -> None:
+    tuned(place)
+    assert place.call("--update")[0] == 0
+    place.expected.write_text("{")
+    code, _, err = place.call("--update")
+    assert code == CONFIG
+    assert "--update --retune" in err
+    assert place.call("--update", "--retune")[0] == 0
+
+
+def test_commands_for_a_users_study_name_its_folder(known: Place) -> None:
+    option = f"--config-dir {known.folder}/own"
+    assert f"reproduce tiny {option} --update" in (known.expected.parent / "report.md").read_text()
+    known.table.unlink()
+    _, out, err = known.call()
+    assert f"sitrepbench run {option} " in err
+    assert option in out
+
+
+def test_what_fails_in_the_same_way_is_told_once(known: Place) -> None:
+    known.table.unlink()
+    _, out, _ = known.call()
+    assert "FAIL keyword_rules, complement_nb\n" in out
+    assert out.count("mine.csv") == 1
+
+
+def test_a_part_says_of_how_many_and_what_is_not_listed_is_refused(known: Place) -> None:
+    assert "PASS: 1 of 1 runs (of 2 in the study)" in known.call("model=complement_nb")[1]
+    code, _, err = known.call("model=majority")
+    assert code == CONFIG
+    assert "majority: the study does not list that. It lists: keyword_rules, complement_nb" in err
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,30 @@ def test_the_search_is_repeated_and_compared(call: Call, tmp_path: Path) -> None
     assert "the search chose otherwise" in out
 
 
+def test_as_json(call: Call, tmp_path: Path) -> None:
+    assert call("run", "model=complement_nb", "protocol.n_folds=2")[0] == 0
+    name = only_key(tmp_path)
+    code, out, _ = call("verify", name, "--json")
+    assert code == 0
+    told = json.loads(out)
+    assert told["key"] == name
+    assert told["passed"]
+    assert {"labels", "macro_f1"} <= {check["name"] for check in told["checks"]}
+
+
+def test_a_model_of_a_session_that_is_over_is_a_failure(call: Call, tmp_path: Path) -> None:
+    assert call("run", "model=complement_nb", "protocol.n_folds=2")[0] == 0
+    name = only_key(tmp_path)
+    path = tmp_path / "results" / "runs" / name / "record.json"
+    content = json.loads(path.read_text())
+    content["config"]["model"] = {"_target_": "__main__.MineThatIsGone"}
+    path.write_text(json.dumps(content))
+    code, out, _ = call("verify", name)
+    assert code == 1
+    assert "it cannot be rebuilt: __main__.MineThatIsGone" in " ".join(out.split())
+    assert "Did you mean" not in out
+
+
 def test_an_unknown_run_is_refused(call: Call, tmp_path: Path) -> None:
     assert call("verify", "nothing")[0] == STORE
     assert call("run", "model=majority", "protocol.n_folds=2")[0] == 0

@@ -171,8 +171,14 @@ def test_the_libraries_come_from_the_distributions_that_are_named() -> None:
 
 def test_the_deciding_sources_exist_and_hold_what_fits_and_predicts() -> None:
     package = Path(key_module.sitrepbench.__file__).parent
-    for name in key_module.DECIDING_SOURCES:
+    for name in (*key_module.DECIDING_SOURCES, *key_module.SCORE_SOURCES):
         assert (package / name).exists(), name
+    # What only checks a model is there, and nothing that decides imports it.
+    for name in key_module.CHECKING_SOURCES:
+        assert (package / name).exists(), name
+        module = "sitrepbench." + name.removesuffix(".py").replace("/", ".")
+        for file in key_module.source_digests():
+            assert module not in (package / file).read_text(encoding="utf-8"), file
 
 
 def test_a_users_own_module_counts_by_its_source(

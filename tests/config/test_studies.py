@@ -116,5 +116,5 @@ def test_many_runs_of_a_study_ask_git_and_hydra_once(
     composed = studies._declared.cache_info().misses
     for run in runs(models=("keyword_rules", "majority_background") * 20):
         assert final_test_reason(run) == "the paper"
-    assert len(asked) == 3
+    assert len(asked) == 4
     assert studies._declared.cache_info().misses - composed == 2

@@ -19,6 +19,7 @@ from sitrepbench.errors import ConfigError
 from sitrepbench.execution import execute
 from sitrepbench.features import word_tfidf
 from sitrepbench.fitting import Tuned, fits_of
+from sitrepbench.models.folds import DocumentFolds
 from sitrepbench.models.pipeline import build_pipeline
 from sitrepbench.protocols import Cell, GroupedCV, Plan
 from sitrepbench.runs import Obtained, forget_data, obtain, prepare
@@ -197,3 +198,63 @@ def test_a_model_with_features_of_its_own_is_told_no_nonsense(table: Path) -> No
     assert not prepare(check_config(compose(given))).notes
     given = [f"dataset.path={table}", "protocol.n_folds=2", "model=keyword_rules", "features=word"]
     assert "does not apply" in prepare(check_config(compose(given))).notes[0]
+
+
+class Scribbler(ComplementNB):  # type: ignore[misc]
+    """Writes into what it is fitted on."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Scribbler:
+        X.data *= 0.2
+        super().fit(X, y, sample_weight)
+        return self
+
+
+def test_a_trial_does_not_change_what_the_next_one_sees(dataset: Dataset) -> None:
+    plan = GroupedCV(n_folds=2).plan(dataset)
+    node = {"_target_": "x.Y", "alpha": 1.0}
+    grid = GridSearch(n_folds=2, grid={"alpha": [1.0, 1.0 + 1e-12, 1.0 + 2e-12]})
+    tuned = Tuned(bind(grid, node, {}, lambda settings: Scribbler(**settings)))
+    pipeline = build_pipeline(word_tfidf(min_df=1), Scribbler())
+    trials = execute(plan, pipeline, tuned=tuned).trials
+    assert (trials.groupby("fold")["score"].nunique() == 1).all()
+
+
+def test_the_score_by_which_settings_are_chosen_counts_where_they_are(table: Path) -> None:
+    def sources(*overrides: str) -> set[str]:
+        given = [f"dataset.path={table}", "protocol.n_folds=2", "model=complement_nb", *overrides]
+        return set(prepare(check_config(compose(given))).parts["sources"])
+
+    assert sources("tuner=grid") - sources() == {"metrics/confusion.py", "metrics/scores.py"}
+
+
+def test_a_tuner_that_changes_nothing_says_so(table: Path) -> None:
+    given = [f"dataset.path={table}", "protocol.n_folds=2", "tuner=random", "model=majority"]
+    notes = prepare(check_config(compose(given))).notes
+    assert "tuner=random does not apply: majority has no space" in notes
+
+
+def test_declared_clusters_stay_together_in_inner_folds(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = dataset.frame.copy()
+    stories = {f"d{n}": f"story{n // 2}" for n in range(30)}
+    frame["cluster"] = frame["document_id"].map(stories).astype(frame["cluster"].dtype)
+    told = Dataset(dataset.name, frame, dataset.labels, **_rest(dataset))
+    seen: list[tuple[set[str], set[str]]] = []
+    real = DocumentFolds.split
+
+    def watched(self: DocumentFolds, X: pd.DataFrame, *args: Any) -> Any:
+        for fitted, held_out in real(self, X, *args):
+            left, right = (
+                {stories[name] for name in X["document_id"].iloc[part]}
+                for part in (fitted, held_out)
+            )
+            seen.append((left, right))
+            yield fitted, held_out
+
+    monkeypatch.setattr(DocumentFolds, "split", watched)
+    rows = np.arange(len(frame))
+    plan = Plan(told, told, (Cell("dev", 0, 0, rows[:120], rows[120:]),))
+    execute(plan, build_pipeline(word_tfidf(min_df=1), ComplementNB()), tuned=tuned_by_grid())
+    assert len(seen) == 3
+    assert not any(left & right for left, right in seen)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -155,6 +157,55 @@ class Remembers(Frequencies):
         return np.full(len(X), "background", dtype=object)
 
 
+SEEN: dict[str, str] = {}
+
+
+class SharesWhatItSaw(Frequencies):
+    """Knows what any of its kind was fitted on."""
+
+    def fit(self, X: pd.DataFrame, y: Any) -> Any:
+        SEEN.update(zip(X["text"], y, strict=True))
+        return super().fit(X, y)
+
+    def predict(self, X: pd.DataFrame) -> Any:
+        found = super().predict(X)
+        return np.array([SEEN.get(t, f) for t, f in zip(X["text"], found, strict=True)], object)
+
+
+class Exits(Frequencies):
+    def fit(self, X: pd.DataFrame, y: Any) -> Any:
+        raise SystemExit(0)
+
+
+class ExitsInPredict(Frequencies):
+    def predict(self, X: pd.DataFrame) -> Any:
+        raise SystemExit("no licence")
+
+
+class TakesManyRows(Frequencies):
+    def predict_proba(self, X: pd.DataFrame) -> Any:
+        if len(X) < self.least:
+            raise ValueError("too few rows")
+        return super().predict_proba(X)
+
+    least = 2
+
+
+class TakesDocuments(TakesManyRows):
+    least = 8
+
+
+class WantsNumbers(Frequencies):
+    def fit(self, X: pd.DataFrame, y: Any) -> Any:
+        return super().fit(X, np.asarray(y).astype(float))
+
+
+class HashesTexts(Frequencies):
+    def predict_proba(self, X: pd.DataFrame) -> Any:
+        n_classes = len(self.classes_)
+        return np.eye(n_classes)[[hash(text) % n_classes for text in X["text"]]]
+
+
 def test_a_sound_model_gives_no_findings() -> None:
     assert check_model(Frequencies()) == []
     assert check_model(MultinomialNB(), word_tfidf()) == []
@@ -180,6 +231,11 @@ def test_a_sound_model_gives_no_findings() -> None:
         (WritesPredict(), "input_unchanged", "predict changes the sentences"),
         (KeepsLambda(), "pickles", "cannot be pickled"),
         (KnowsFiveLabels(), "missing_label", "ValueError: five labels, please"),
+        (SharesWhatItSaw(), "no_memory", "labels of a fitted model change when another one"),
+        (Exits(), "fits", "fit fails: SystemExit: 0"),
+        (ExitsInPredict(), "answers", "SystemExit: no licence"),
+        (TakesManyRows(), "few_rows", "predict fails on one sentence: ValueError: too few rows"),
+        (TakesDocuments(), "few_rows", "predict fails on one document: ValueError: too few rows"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseEstimator) else None,
 )
@@ -191,6 +247,33 @@ def test_what_breaks_the_contract_is_found(model: Any, check: str, found: str) -
     assert one.expected
     assert one.advice.endswith(".")
     assert str(one) == f"{check}: {one.found}. Expected: {one.expected}. {one.advice}"
+
+
+def test_a_model_that_takes_numbers_is_told_that_labels_are_texts() -> None:
+    (finding,) = check_model(WantsNumbers())
+    assert "could not convert string to float" in finding.found
+    assert finding.advice.startswith("Labels are texts: encode them as numbers in fit")
+    (other,) = check_model(Fails())
+    assert "reads_frame" in other.advice
+
+
+def test_another_process_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The class has to have a name under which another process finds it.
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    module = importlib.import_module("test_contract")
+    assert check_model(module.Frequencies(), another_process=True) == []
+    (finding,) = check_model(module.HashesTexts(), another_process=True)
+    assert (finding.check, finding.severity) == ("processes", "error")
+    assert "fitted in another process, it differs in" in finding.found
+    assert check_model(HashesTexts()) == []
+
+
+def test_what_another_process_cannot_load_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HashesTexts, "__module__", "__main__")
+    findings = check_model(HashesTexts(), another_process=True)
+    (note,) = [item for item in findings if item.check == "processes"]
+    assert note.severity == "note"
+    assert note.found.startswith("not checked: its class is defined in __main__")
 
 
 def test_what_a_reader_should_know_is_a_note() -> None:

@@ -95,7 +95,12 @@ def test_code_is_the_cause_where_numbers_differ_and_a_note_where_not(
                                                                      "macro_f1": 0.6}})  # fmt: skip
     comparison = compare_run(FACTS, moved, searched=False)
     assert failed(comparison) == {"labels", "macro_f1"}
-    assert comparison.causes == (cause,)
+    assert comparison.causes[0] == cause
+    # It draws random numbers, which count only with other libraries.
+    assert len(comparison.causes) == 1 + (path == "versions/numpy")
+    sure = compare_run(replace(FACTS, deterministic=True), replace(moved, deterministic=True),
+                       searched=False)  # fmt: skip
+    assert sure.causes == (cause,)
 
 
 @pytest.mark.parametrize(

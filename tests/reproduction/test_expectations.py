@@ -103,6 +103,26 @@ def test_a_file_that_is_something_else_is_refused(tmp_path: Path, text: str, tol
         read_expectations(path)
 
 
+def test_the_wrong_shape_further_down_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "expected.json"
+    write_expectations(EXPECTED, path)
+    content = json.loads(path.read_text())
+    content["environment"].update(libraries="x", thread_pools=["x"])
+    content["runs"][0]["overrides"] = [{"a": 1}]
+    content["runs"][1]["key_parts"]["config"] = 3
+    path.write_text(json.dumps(content))
+    with pytest.raises(ConfigError) as caught:
+        read_expectations(path, command="the command")
+    for piece in (
+        "environment.libraries: a mapping is expected, found 'x'",
+        "environment.thread_pools: a list of mappings is expected, found ['x']",
+        "runs[0].overrides[0]: a text is expected, found {'a': 1}",
+        "runs[1].key_parts.config: a mapping is expected, found 3",
+        "write it anew with: the command",
+    ):
+        assert piece in str(caught.value)
+
+
 def test_the_same_run_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "expected.json"
     write_expectations(replace(EXPECTED, runs=(FACTS, FACTS)), path)

@@ -110,3 +110,19 @@ def test_a_range_is_drawn_anew_from_its_seed() -> None:
     assert one == two
     many = [dimension.draw(np.random.default_rng(seed)) for seed in range(5)]
     assert all(left != right for left, right in pairwise(many))
+
+
+def test_values_beyond_a_space_are_told_as_such() -> None:
+    scale = Dimension("C", "log", (0.01, 100.0))
+    assert scale.edge(0.0) == "lower"
+    (line,) = edge_notes({"C": 0.0}, [scale])
+    assert "C=0.0 lies beyond the lower edge" in line
+
+
+def test_paths_lead_into_lists() -> None:
+    model = {"steps": [["scale", {"p": 1}], ["svm", {"C": 1.0}]]}
+    (dimension,) = read_space({"steps.1.1.C": {"log": [0.1, 10.0]}}, model, where="space")
+    assert with_settings(model, {dimension.path: 5.0})["steps"][1] == ["svm", {"C": 5.0}]
+    assert model["steps"][1][1] == {"C": 1.0}
+    with pytest.raises(ConfigError, match="no such setting"):
+        read_space({"steps.2.1.C": {"log": [0.1, 10.0]}}, model, where="space")

@@ -156,3 +156,43 @@ def test_a_budget_that_is_none_is_refused(search: Any, wrong: dict[str, Any]) ->
 def test_an_unknown_sampler_is_refused() -> None:
     with pytest.raises(ConfigError, match="tpe or random"):
         OptunaSearch(sampler="tpee")
+
+
+@pytest.mark.parametrize("search", [RandomSearch, OptunaSearch])
+def test_a_search_without_an_end_is_refused(search: Any) -> None:
+    with pytest.raises(ConfigError, match="no end"):
+        search(trials=None)
+    with pytest.raises(ConfigError, match=r"tuner\.seed=-1"):
+        search(seed=-1)
+
+
+def test_a_torn_journal_is_set_aside_and_the_search_begins_anew(tmp_path: Path) -> None:
+    file = tmp_path / "cell.log"
+
+    def kill(done: int, most: int | None) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tuned(OptunaSearch(trials=5), file=file, on_trial=kill)
+    file.write_text(file.read_text(encoding="utf-8")[:-20] + "\n", encoding="utf-8")
+    hill = Hill()
+    assert len(tuned(OptunaSearch(trials=5), hill, file=file).trials) == 5
+    assert hill.asked[0] == {"x": 5.0, "kind": "a"}
+
+
+def test_optuna_tries_nothing_twice() -> None:
+    space = {"kind": {"choice": ["a", "b"]}}
+    hill = Hill()
+    chosen = tuned(OptunaSearch(trials=8, space=space), hill)
+    assert len(chosen.trials) == len(hill.asked) == 2
+
+
+def test_a_trial_that_exits_or_says_much_is_a_failed_one() -> None:
+    def leave(model: Settings) -> bool:
+        if model["kind"] == "b":
+            raise SystemExit(0)
+        return False
+
+    chosen = tuned(GridSearch(), Hill(fails=leave))
+    assert [trial.state for trial in chosen.trials] == ["done", "failed"] * 3

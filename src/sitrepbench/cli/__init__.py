@@ -184,6 +184,7 @@ def _add_verify(commands: Any) -> None:
     verify.add_argument(
         "--tracking-uri", metavar="URI", help="another MLflow than the results store's"
     )
+    verify.add_argument("--json", action="store_true", help="as JSON")
     verify.set_defaults(command=_verify)
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 import time
 import warnings
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
@@ -26,11 +29,14 @@ from sitrepbench.models.contract import check_model
 from sitrepbench.models.example import example_sentences
 from sitrepbench.models.parameters import Finding
 from sitrepbench.models.pipeline import build_pipeline, reads_frame, unset_seeds
+from sitrepbench.models.trial import FAILURES, told_error
 from sitrepbench.parts import is_test_part
 
 BROKEN = 1
 #: About how many sentences of a user's dataset a model is tried on.
 SENTENCES = 600
+#: How many of its documents it is tried on at least.
+DOCUMENTS = 6
 #: What was found to hold where a check has nothing to say, in the order of trying.
 HOLDS = {
     "clones": "a clone is a new, unfitted model with the same parameters",
@@ -45,10 +51,13 @@ HOLDS = {
     "no_peeking": "answers do not depend on the other documents that are asked about",
     "pickles": "a fitted model can be sent to another process",
     "missing_label": "it works on training data that lack a label",
+    "few_rows": "it answers for one document and for one sentence",
+    "no_memory": "answers do not depend on what other models were fitted on",
+    "processes": "another process, where texts hash otherwise, gives the same answers",
     "description": "its _about_ names what it is, where it comes from and what it costs",
     "probabilities": "it has probabilities, or has none, as _about_ says",
-    "space": "every setting of its space exists, and its ends build",
-    "grid": "every setting of its grid exists, and its values build",
+    "space": "every setting of its space exists, and it fits at its ends",
+    "grid": "every setting of its grid exists, and it fits with its values",
 }
 #: Checks that end the trial where they fail.
 _FIRST = ("clones", "parameters")
@@ -105,7 +114,8 @@ def check_command(parsed: argparse.Namespace) -> int:
         When the model, or its features, cannot be built.
     """
     config_dirs = [Path(parsed.config_dir)] if parsed.config_dir else []
-    checked = check_configured(parsed.overrides, config_dirs=config_dirs)
+    with redirect_stdout(sys.stderr):  # what a model prints is no part of the answer
+        checked = check_configured(parsed.overrides, config_dirs=config_dirs)
     if parsed.json:
         print(json.dumps(_plain(checked), indent=1, ensure_ascii=False))
     else:
@@ -127,17 +137,35 @@ def check_configured(words: Sequence[str], *, config_dirs: Sequence[Path] = ()) 
         features = None if model is None or reads_frame(model) else config.build("features")
     except ConfigError as error:
         raise ModelError(f"cannot be built: {error}") from error
+    except SystemExit as error:
+        raise ModelError(f"cannot be built: it ends the program, {told_error(error)}") from error
     if model is None:
         raise ModelError("model._target_ is null; name a class, such as sklearn.svm.LinearSVC")
     sentences, labels = _development_rows(config) if own_data else (None, None)
-    found = check_model(model, features, sentences=sentences, labels=labels, seed=config.seed)
+    found = check_model(
+        model,
+        features,
+        sentences=sentences,
+        labels=labels,
+        seed=config.seed,
+        another_process=True,
+    )
     node = config.tree["model"]
-    found += check_description(node)
     failed = {finding.check for finding in found if finding.severity == "error"}
     cost = ""
-    if not failed & {*_FIRST, *_SECOND}:
+    if failed & {*_FIRST, *_SECOND}:
+        found += check_description(node)
+    else:
         frame, known = example_sentences() if sentences is None else (sentences, labels)
-        fitted, seconds = _fitted(features, model, frame, known, seed=config.seed)
+
+        def fit(built: Any) -> Any:
+            return _fitted(features, built, frame, known, seed=config.seed)
+
+        try:
+            fitted, seconds = fit(model)
+        except FAILURES as error:
+            raise ModelError(f"fit fails on {len(frame)} sentences: {told_error(error)}") from error
+        found += check_description(node, fit=fit)
         found += check_probabilities(node, hasattr(fitted, "predict_proba"))
         declared = (node.get(ABOUT) or {}).get("cost")
         took = "less than 0.01 s" if seconds < 0.01 else f"{seconds:.2f} s"
@@ -178,7 +206,11 @@ def _development_rows(config: RunConfig) -> tuple[pd.DataFrame, list[str]]:
     if not isinstance(dataset, Dataset):
         raise ConfigError("dataset._target_ must return a sitrepbench Dataset")
     frame = dataset.frame[~dataset.frame[SPLIT].map(is_test_part)]
-    documents = frame[DOCUMENT_ID].unique()[:: max(1, len(frame) // SENTENCES)]
+    documents = frame[DOCUMENT_ID].unique()
+    # As many whole documents as hold about so many sentences, but those that a trial takes.
+    count = max(DOCUMENTS, round(SENTENCES * len(documents) / max(len(frame), 1)))
+    if count < len(documents):
+        documents = documents[np.linspace(0, len(documents) - 1, count).astype(int)]
     frame = frame[frame[DOCUMENT_ID].isin(documents)].reset_index(drop=True)
     return frame.drop(columns=[LABEL, SECONDARY, SPLIT, CLUSTER]), frame[LABEL].tolist()
 

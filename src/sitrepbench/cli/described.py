@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from sitrepbench.config.building import build
 from sitrepbench.config.run_config import ABOUT
 from sitrepbench.errors import SitrepBenchError, did_you_mean
 from sitrepbench.models.parameters import Finding
+from sitrepbench.models.trial import FAILURES, told_error
 from sitrepbench.tuning.space import (
     Dimension,
     Settings,
@@ -22,16 +23,21 @@ from sitrepbench.tuning.space import (
 KEYS = ("short", "source", "cost", "probabilities", "space", "grid")
 COSTS = ("cheap", "moderate", "dear")
 SHORT_LENGTH = 8
+#: Fits a model that was built.
+Fit = Callable[[Any], object]
 _EXPECTED = "an _about_ that is true, for lists, tables and tuners go by it"
 
 
-def check_description(node: Mapping[str, Any]) -> list[Finding]:
+def check_description(node: Mapping[str, Any], *, fit: Fit | None = None) -> list[Finding]:
     """Return what is wrong with the ``_about_`` of a model's configuration, or missing in it.
 
     Parameters
     ----------
     node : mapping
         The model's configuration, resolved, as plain containers.
+    fit : callable or None
+        What is tried on the model at each end of its space and with each value of its grid; None
+        where it is built only.
     """
     about = node.get(ABOUT)
     if about is None:
@@ -42,7 +48,8 @@ def check_description(node: Mapping[str, Any]) -> list[Finding]:
         found = f"_about_ is {about!r}"
         advice = f"Give it the keys {', '.join(KEYS)}."
         return [Finding("description", "error", found, "a mapping", advice)]
-    return [*_check_words(about), *_check_space(node, about), *_check_grid(node, about)]
+    spaces = [*_check_space(node, about, fit), *_check_grid(node, about, fit)]
+    return [*_check_words(about), *spaces]
 
 
 def check_probabilities(node: Mapping[str, Any], found: bool) -> list[Finding]:
@@ -101,7 +108,9 @@ def _check_words(about: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding("description", "note", found, _EXPECTED, advice)
 
 
-def _check_space(node: Mapping[str, Any], about: Mapping[str, Any]) -> Iterator[Finding]:
+def _check_space(
+    node: Mapping[str, Any], about: Mapping[str, Any], fit: Fit | None
+) -> Iterator[Finding]:
     expected = "a space such as {C: {log: [0.01, 10]}}, of settings that stand in the file"
     given = about.get("space") or {}
     try:
@@ -110,7 +119,7 @@ def _check_space(node: Mapping[str, Any], about: Mapping[str, Any]) -> Iterator[
         found = f"{ABOUT}.space is {given!r}" if isinstance(error, AttributeError) else str(error)
         yield Finding("space", "error", found, expected, "Correct the path or the values.")
         return
-    yield from _check_values("space", node, dimensions)
+    yield from _check_values("space", node, dimensions, fit)
     for dimension in dimensions:
         value = value_at(node, dimension.path)
         if not dimension.contains(value):
@@ -123,7 +132,9 @@ def _check_space(node: Mapping[str, Any], about: Mapping[str, Any]) -> Iterator[
             )
 
 
-def _check_grid(node: Mapping[str, Any], about: Mapping[str, Any]) -> Iterator[Finding]:
+def _check_grid(
+    node: Mapping[str, Any], about: Mapping[str, Any], fit: Fit | None
+) -> Iterator[Finding]:
     given = about.get("grid") or {}
     try:
         dimensions = read_grid(given, node, where=f"{ABOUT}.grid")
@@ -132,28 +143,34 @@ def _check_grid(node: Mapping[str, Any], about: Mapping[str, Any]) -> Iterator[F
         expected = "a grid such as {C: [0.1, 1, 10]}, of settings that stand in the file"
         yield Finding("grid", "error", found, expected, "Correct the path or the values.")
         return
-    yield from _check_values("grid", node, dimensions)
-    yield from _refusal("grid", node, next(combinations(dimensions)))
+    yield from _check_values("grid", node, dimensions, fit)
+    yield from _refusal("grid", node, next(combinations(dimensions)), fit)
 
 
 def _check_values(
-    check: str, node: Mapping[str, Any], dimensions: list[Dimension]
+    check: str, node: Mapping[str, Any], dimensions: list[Dimension], fit: Fit | None
 ) -> Iterator[Finding]:
-    """Build the model with each end or choice of each dimension; the others as they are."""
+    """Build and fit the model with each end or choice of each dimension; the others as they are."""
     for dimension in dimensions:
         for value in dimension.values:
-            yield from _refusal(check, node, {dimension.path: value})
+            yield from _refusal(check, node, {dimension.path: value}, fit)
 
 
-def _refusal(check: str, node: Mapping[str, Any], settings: Settings) -> Iterator[Finding]:
+def _refusal(
+    check: str, node: Mapping[str, Any], settings: Settings, fit: Fit | None
+) -> Iterator[Finding]:
+    told = ", ".join(f"{path}={value}" for path, value in settings.items())
     try:
-        build(with_settings(node, settings), path="model")
-    except SitrepBenchError as error:
-        told = ", ".join(f"{path}={value}" for path, value in settings.items())
-        yield Finding(
-            check,
-            "error",
-            f"with {told} it cannot be built: {error}",
-            "values that the model takes",
-            "Correct the value, or the ends between which it is drawn.",
-        )
+        model = build(with_settings(node, settings), path="model")
+    except (SitrepBenchError, SystemExit) as error:
+        found = f"with {told} it cannot be built: {error}"
+    else:
+        try:
+            if fit is not None:
+                fit(model)
+        except FAILURES as error:
+            found = f"with {told} it does not fit: {told_error(error)}"
+        else:
+            return
+    advice = "Correct the value, or the ends between which it is drawn."
+    yield Finding(check, "error", found, "values that the model takes", advice)

@@ -112,6 +112,7 @@ DAMAGED = "damaged records"
 FAILURES = "notes of failures that are over"
 ATTEMPTS = "marks of sweeps that ended"
 LOCKS = "lock files that nobody holds"
+SEARCHES = "searches that were interrupted (they begin anew)"
 CACHE = "cached features (made anew when needed)"
 
 
@@ -214,6 +215,7 @@ def plan_of(
         Waste.of(FAILURES, finder.failures(needs.keys, needs.unknown)),
         Waste.of(ATTEMPTS, attempts),
         Waste.of(LOCKS, finder.locks()),
+        Waste.of(SEARCHES, finder.searches()),
         Waste.of(CACHE, finder.cached_features()),
     ]
     return Plan(tuple(runs), tuple(studies), tuple(kind for kind in others if kind.paths))

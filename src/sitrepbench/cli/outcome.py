@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -85,6 +87,8 @@ def print_record(record: RunRecord, *, console: Console, cached: bool) -> None:
         console.print(Text(text, style="yellow"))
     for note in record.notes:
         console.print(Text(f"Note: {note}", style="yellow"))
+    if record.tuning:
+        console.print(Text(tuning_line(record.tuning)))
     seconds = record.seconds
     taken = "taken from the store; it took" if cached else "computed in"
     console.print(
@@ -92,6 +96,30 @@ def print_record(record: RunRecord, *, console: Console, cached: bool) -> None:
             f"Run {record.key} {taken} {seconds['total']:.1f} s "
             f"(fit {seconds['fit']:.1f} s, predict {seconds['predict']:.1f} s)."
         )
+    )
+
+
+def tuning_line(tuning: Mapping[str, Any]) -> str:
+    """Return what a tuner did: its budget, what it tried, and what it chose in most cells."""
+    chosen = tuning["chosen"]
+    settings = Counter(
+        ", ".join(
+            f"{path}={value:.4g}" if isinstance(value, float) else f"{path}={value}"
+            for path, value in cell["settings"].items()
+        )
+        for cell in chosen
+    )
+    most, times = settings.most_common(1)[0]
+    where = f" ({times} of {len(chosen)} cells)" if len(settings) > 1 else ""
+    name = str(tuning["search"].get("_target_", "")).rpartition(".")[2]
+    trials = sum(cell["trials"] for cell in chosen)
+    if not trials:
+        return f"Settings given: {most}{where}"
+    scores = [cell["score"] for cell in chosen if cell["score"] is not None]
+    inner = f"inner macro-F1 {sum(scores) / len(scores):.3f}" if scores else ""
+    return (
+        f"Tuned by {name}: {trials} trials in {tuning['seconds']:.1f} s, {inner}; "
+        f"chosen {most}{where}"
     )
 
 

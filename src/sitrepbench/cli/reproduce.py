@@ -5,62 +5,30 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import shlex
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
 
+from sitrepbench.cli.reproduced import Asked, Outcome, Reproduced
 from sitrepbench.config.combinations import StudyJob, study_jobs
 from sitrepbench.config.schema import Resume
+from sitrepbench.config.targets import TARGET
 from sitrepbench.errors import ConfigError, StoreError
-from sitrepbench.report.reproduction import comparison_dict, print_comparisons
-from sitrepbench.reproduction.compare import Comparison, compare_run
-from sitrepbench.reproduction.expectations import (
-    Expectations,
-    read_expectations,
-    write_expectations,
-)
-from sitrepbench.reproduction.facts import RunFacts, facts_of, run_label, with_tuner_of
+from sitrepbench.reproduction.compare import cause_text, search_changes
+from sitrepbench.reproduction.expectations import Expectations, read_expectations
+from sitrepbench.reproduction.facts import TUNER, run_label
+from sitrepbench.reproduction.refits import Search, hydra_value, refitted, search_of
 from sitrepbench.reproduction.studies import StudyFiles, find_study
-from sitrepbench.resources import resource_folder
-from sitrepbench.store.looks import now
 from sitrepbench.store.results import ResultsStore
 from sitrepbench.sweep.jobs import State
 from sitrepbench.sweep.planning import Planner, SweepRun
 
-if TYPE_CHECKING:
-    from sitrepbench.report.study_runs import StudyRun
-    from sitrepbench.store.record import RunRecord
-
 DONE, FAILED = 0, 1
 #: What an update may be given: it decides no result.
 _DECIDES_NOTHING = re.compile(r"[+~]*(executor|tracking|results_dir|resume)\b")
-#: Words that Hydra's grammar takes as they stand.
-_PLAIN_WORD = re.compile(r"[A-Za-z_][\w./-]*", re.ASCII)
-_NO_TEXT = frozenset({"true", "false", "null", "nan", "inf"})
-
-
-@dataclass(frozen=True)
-class Reproduced:
-    """One run of a study, and what became of it.
-
-    Parameters
-    ----------
-    job : StudyJob
-        What was asked for.
-    record : RunRecord or None
-        None where it failed.
-    error : str
-        Why it failed.
-    """
-
-    job: StudyJob
-    record: RunRecord | None
-    error: str = ""
 
 
 def reproduce_command(parsed: argparse.Namespace) -> int:
@@ -69,34 +37,113 @@ def reproduce_command(parsed: argparse.Namespace) -> int:
     Raises
     ------
     SitrepBenchError
-        When there is no such study, it has no expectations, or it does not compose.
+        When there is no such study, it has no expectations, or it does not compose; and when an
+        update would keep choices of a search that is another one by now.
     """
     config_dirs = [Path(parsed.config_dir)] if parsed.config_dir else []
     study = find_study(parsed.study, config_dirs)
-    expectations = read_expectations(study.expected)
-    if expectations is None and not parsed.update:
-        raise ConfigError(
-            f"study {study.name!r} has no expectations yet: {study.expected} is not there. Write "
-            f"them with: sitrepbench reproduce {study.name} --update"
-        )
-    overrides = [*parsed.overrides, *_results_dir(parsed)]
+    expectations, warning = _expectations(study, update=bool(parsed.update))
     if parsed.update:
         _check_update(parsed.overrides)
-    jobs = study_jobs(
-        study.name,
-        overrides=overrides,
-        config_dirs=config_dirs,
-        added=_refits(None if parsed.retune else expectations, study.tuner_keys()),
-    )
-    console = Console(stderr=bool(parsed.json))
+    overrides = [*parsed.overrides, *_results_dir(parsed)]
+    jobs = study_jobs(study.name, overrides=overrides, config_dirs=config_dirs)
     known = Expectations(study.name, "", "", ()) if expectations is None else expectations
-    outcome = _Outcome(study, known, parsed, console)
-    code = _run(jobs, outcome, _words(parsed), console)
+    asked = Asked.of(parsed, known)
+    if not asked.whole:
+        _check_listed(jobs, known, study_jobs(study.name, config_dirs=config_dirs))
+    if warning:
+        _check_lost(jobs, study, warning, retune=asked.retune)
+        Console(stderr=True).print(Text(f"Warning: {warning}", style="yellow"), soft_wrap=True)
+    searches: dict[frozenset[str], Search] = {}
+    if not asked.retune:
+        jobs, searches = _refitted(jobs, known, study)
+    if asked.update:
+        _check_searches(searches, known, study)
+    console = Console(stderr=bool(parsed.json))
+    outcome = Outcome(study, known, asked, console, searches)
+    code = _run(jobs, outcome, _words(parsed), console, parsed.config_dir)
     if parsed.json:
         print(json.dumps(outcome.plain(), indent=1, ensure_ascii=False))
     if code not in (DONE, FAILED):
         return code
     return DONE if outcome.good else FAILED
+
+
+def _expectations(study: StudyFiles, *, update: bool) -> tuple[Expectations | None, str]:
+    """Return what is committed, and for an update what is wrong with it instead of an error."""
+    anew = study.reproduce_command("--update")
+    try:
+        expectations = read_expectations(study.expected, command=anew)
+    except ConfigError as error:
+        if not update:
+            raise
+        return None, str(error)
+    if expectations is None and not update:
+        raise ConfigError(
+            f"study {study.name!r} has no expectations yet: {study.expected} is not there. Write "
+            f"them with: {anew}"
+        )
+    return expectations, ""
+
+
+def _check_listed(
+    jobs: Sequence[StudyJob], expectations: Expectations, all_jobs: Sequence[StudyJob]
+) -> None:
+    """Refuse a part of a study that is none of it."""
+    listed = {frozenset(job.own) for job in all_jobs}
+    strange = [
+        run_label(job.own)
+        for job in jobs
+        if frozenset(job.own) not in listed and expectations.run(job.own) is None
+    ]
+    if strange:
+        raise ConfigError(
+            f"{', '.join(strange)}: the study does not list that. It lists: "
+            f"{', '.join(run_label(job.own) for job in all_jobs)}"
+        )
+
+
+def _check_lost(jobs: Sequence[StudyJob], study: StudyFiles, warning: str, *, retune: bool) -> None:
+    """Refuse to write over choices that cannot be read, unless they are to be searched anew."""
+    if not retune and any(job.config.tree[TUNER].get(TARGET) is not None for job in jobs):
+        raise ConfigError(
+            f"{warning}\nThe study tunes, and the choices in that file cannot be read. To search "
+            f"anew: {study.reproduce_command('--update', '--retune')}"
+        )
+
+
+def _refitted(
+    jobs: Sequence[StudyJob], expectations: Expectations, study: StudyFiles
+) -> tuple[list[StudyJob], dict[frozenset[str], Search]]:
+    """Return jobs with the committed choices, and what each of those would search now."""
+    refits, searches = [], {}
+    keys = study.tuner_keys()
+    for job in jobs:
+        expected = expectations.run(job.own)
+        settings = expected.settings if expected is not None else None
+        if settings:
+            searches[frozenset(job.own)] = search_of(job.config)
+            job = replace(job, config=refitted(job.config, settings, tuner_keys=keys))
+        refits.append(job)
+    return refits, searches
+
+
+def _check_searches(
+    searches: Mapping[frozenset[str], Search], expectations: Expectations, study: StudyFiles
+) -> None:
+    """Refuse to keep a choice that another search has made than the study has now."""
+    changed = []
+    for own, search in searches.items():
+        expected = expectations.run(tuple(own))
+        if expected is not None and not search.error:
+            told = [cause_text(item) for item in search_changes(expected, search.part)]
+            changed += [f"{expected.name}: {text}" for text in told]
+    if changed:
+        lines = "\n".join(changed)
+        raise ConfigError(
+            f"{lines}\nThe committed choices come from another search than the study has now. To "
+            f"search anew: {study.reproduce_command('--update', '--retune')}"
+        )
 
 
 def _words(parsed: argparse.Namespace) -> list[str]:
@@ -124,50 +171,13 @@ def _check_update(overrides: Sequence[str]) -> None:
         )
 
 
-def _refits(
-    expectations: Expectations | None, tuner_keys: Sequence[str]
-) -> Callable[[tuple[str, ...]], list[str]]:
-    """Return what sets a run's committed choice, so that it is refitted and not searched.
-
-    What the study itself says about its search, ``tuner_keys``, is taken away.
-    """
-
-    def added(own: tuple[str, ...]) -> list[str]:
-        expected = expectations.run(own) if expectations is not None else None
-        settings = expected.settings if expected is not None else None
-        if not settings:
-            return []
-        away = [f"~tuner.{key}" for key in tuner_keys]
-        return ["tuner=given", *away, f"++tuner.settings={hydra_value(settings)}"]
-
-    return added
-
-
-def hydra_value(value: Any) -> str:
-    """Return a plain value in Hydra's grammar.
-
-    >>> hydra_value({"C": 0.1, "parts.svm.model.dual": None, "kind": "l 1", "range": [1, 2]})
-    "{C: 0.1, parts.svm.model.dual: null, kind: 'l 1', range: [1, 2]}"
-    """
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {hydra_value(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(hydra_value, value)) + "]"
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        if _PLAIN_WORD.fullmatch(value) and value.lower() not in _NO_TEXT:
-            return value
-        # A backslash counts only before a quote, and doubled before the closing one.
-        escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
-        escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
-        return f"'{escaped}'"
-    return repr(value)
-
-
-def _run(jobs: Sequence[StudyJob], outcome: _Outcome, words: list[str], console: Console) -> int:
+def _run(
+    jobs: Sequence[StudyJob],
+    outcome: Outcome,
+    words: list[str],
+    console: Console,
+    config_dir: str | None,
+) -> int:
     """Bring the runs to their end and tell the outcome; return the sweep's exit code."""
     planner = Planner()
     planned = [planner.prepare(job.config) for job in jobs]
@@ -186,9 +196,10 @@ def _run(jobs: Sequence[StudyJob], outcome: _Outcome, words: list[str], console:
     from sitrepbench.cli.sweep import SweepCommand
 
     def tell(runs: Sequence[SweepRun]) -> None:
-        outcome.tell([_reproduced(job, run, store) for job, run in zip(jobs, runs, strict=True)])
+        found = [_reproduced(job, run, store) for job, run in zip(jobs, runs, strict=True)]
+        outcome.tell(found, interrupted=command.interrupted)
 
-    with SweepCommand(words, expanded=True, verb="reproduce") as command:
+    with SweepCommand(words, expanded=True, verb="reproduce", config_dir=config_dir) as command:
         command.launch([job.config for job in jobs])
         return command.report(tell, console=console)
 
@@ -214,171 +225,9 @@ def _reproduced(job: StudyJob, run: SweepRun, store: ResultsStore) -> Reproduced
     if run.failure is not None:
         return Reproduced(job, None, f"{run.failure.kind}: {run.failure.message}")
     if run.state not in (State.done, State.cached):
-        return Reproduced(job, None, "it was not run")
+        return Reproduced(job, None, not_run=True)
     try:
         record = store.find(run.key)
     except StoreError as error:
         return Reproduced(job, None, str(error))
     return Reproduced(job, record, "" if record else "its record is damaged; run it again")
-
-
-class _Outcome:
-    """What the runs came to: compared, told, and with ``--update`` written.
-
-    Parameters
-    ----------
-    study : StudyFiles
-        Whose.
-    expectations : Expectations
-        What was expected; of no runs where nothing was.
-    parsed : Namespace
-        The command line.
-    console : Console
-        Where people read.
-    """
-
-    def __init__(
-        self,
-        study: StudyFiles,
-        expectations: Expectations,
-        parsed: argparse.Namespace,
-        console: Console,
-    ) -> None:
-        self._study = study
-        self._expectations = expectations
-        self._retune, self._update = bool(parsed.retune), bool(parsed.update)
-        # With its own values for what the study sweeps, a command asks for a part of the study.
-        self._whole = not any(_swept(text, expectations) for text in parsed.overrides)
-        self._quiet = bool(parsed.json)
-        self._console = console
-        self.comparisons: list[Comparison] = []
-        self.written = False
-
-    @property
-    def good(self) -> bool:
-        """Whether what was asked for is done: all is as expected, or is what is expected now."""
-        if self._update:
-            return self.written
-        return bool(self.comparisons) and all(item.passed for item in self.comparisons)
-
-    def plain(self) -> dict[str, Any]:
-        """Return it for JSON."""
-        return {
-            "study": self._study.name,
-            "passed": bool(self.comparisons) and all(item.passed for item in self.comparisons),
-            "expected": str(self._study.expected),
-            "written": self.written,
-            "runs": [comparison_dict(item) for item in self.comparisons],
-        }
-
-    def tell(self, found: Sequence[Reproduced]) -> None:
-        """Compare and print; write where that was asked for."""
-        facts = [
-            None if item.record is None else facts_of(item.record, item.job.own) for item in found
-        ]
-        self.comparisons = [
-            self._compared(item, one) for item, one in zip(found, facts, strict=True)
-        ]
-        if self._whole:
-            self.comparisons += self._gone(found)
-        is_first = self._update and not self._expectations.runs
-        if not self._quiet and not is_first:
-            print_comparisons(self.comparisons, console=self._console)
-        if self._update:
-            self._write(found, facts)
-
-    def _compared(self, item: Reproduced, facts: RunFacts | None) -> Comparison:
-        expected = self._expectations.run(item.job.own)
-        if facts is None:
-            return Comparison(expected or _nameless(item.job), None, error=item.error)
-        if expected is None:
-            return Comparison(
-                None,
-                facts,
-                error=f"{self._study.expected.name} has no such run; the study was changed since",
-            )
-        searched = self._retune or not expected.settings
-        return compare_run(expected, facts, searched=searched)
-
-    def _gone(self, found: Sequence[Reproduced]) -> list[Comparison]:
-        asked = {frozenset(item.job.own) for item in found}
-        return [
-            Comparison(run, None, error="the study has no such run any more")
-            for run in self._expectations.runs
-            if frozenset(run.overrides) not in asked
-        ]
-
-    def _write(self, found: Sequence[Reproduced], facts: Sequence[RunFacts | None]) -> None:
-        failed = [item for item in found if item.record is None]
-        if failed:
-            names = ", ".join(run_label(item.job.own) or "the run" for item in failed)
-            self._console.print(Text(f"Nothing was written: {names} failed."), soft_wrap=True)
-            return
-        # matplotlib takes half a second to import, and only an update draws.
-        from sitrepbench.report.study import write_leaderboard, write_study_report
-
-        runs = tuple(self._kept(one) for one in facts if one is not None)
-        command = shlex.join(["sitrepbench", "run", f"experiments={self._study.name}"])
-        drawn = [
-            _study_run(one, item)
-            for one, item in zip(runs, found, strict=True)
-            if item.record is not None
-        ]
-        # Prepared before: expectations that are not committed yet would lock the test splits.
-        write_expectations(
-            Expectations(self._study.name, self._study.command or command, now(), runs),
-            self._study.expected,
-        )
-        written = write_study_report(self._study, drawn)
-        written += write_leaderboard(
-            self._study, drawn, resource_folder("experiments").parent / "README.md"
-        )
-        self.written = True
-        for path in (self._study.expected, *written):
-            self._console.print(Text(f"Wrote {_shown(path)}"), soft_wrap=True)
-
-    def _kept(self, facts: RunFacts) -> RunFacts:
-        """Return facts with the committed search, where the committed choice was refitted."""
-        expected = self._expectations.run(facts.overrides)
-        if self._retune or expected is None or not expected.settings:
-            return facts
-        return with_tuner_of(facts, expected)
-
-
-def _swept(text: str, expectations: Expectations) -> bool:
-    key = text.lstrip("+~").partition("=")[0]
-    return any(own.partition("=")[0] == key for run in expectations.runs for own in run.overrides)
-
-
-def _nameless(job: StudyJob) -> RunFacts:
-    """Return what stands for a run of which nothing is known but what it was asked for."""
-    name = run_label(job.own) or str(job.config.names["model"])
-    return RunFacts(name, job.own, {}, {}, {}, True, "", {}, {})
-
-
-def _study_run(facts: RunFacts, item: Reproduced) -> StudyRun:
-    """Return a run for the report, with what its plan says of its training."""
-    from sitrepbench.report.study_runs import StudyRun
-    from sitrepbench.runs import prepare
-
-    assert item.record is not None
-    plan = prepare(item.job.config).plan
-    protocol = item.job.config.build("protocol")
-    held_out = protocol.held_out(plan.training) if hasattr(protocol, "held_out") else ()
-    documents = plan.training.frame["document_id"].to_numpy()
-    counts = [len(set(documents[cell.train])) for cell in plan.cells]
-    return StudyRun(
-        facts,
-        item.record,
-        item.job.config.names,
-        held_out=tuple(held_out),
-        training_documents=sum(counts) / len(counts),
-        control=bool(item.job.config.tree["protocol"].get("control")),
-    )
-
-
-def _shown(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

@@ -54,12 +54,22 @@ class SweepCommand:
         Whether all runs are known from the start, as with this program's own sweeper.
     verb : str
         The program's command that this is, for the command lines that people are told.
+    config_dir : str or None
+        The user's own folder, for the commands that repeat a run that failed.
     """
 
-    def __init__(self, arguments: Sequence[str], *, expanded: bool, verb: str = "run") -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        expanded: bool,
+        verb: str = "run",
+        config_dir: str | None = None,
+    ) -> None:
         shown = without_passwords(list(arguments))
         self._command = shlex.join(["sitrepbench", verb, *shown])
         self._expanded = expanded
+        self._config_dir = config_dir
         self._display = SweepDisplay()
         self._session: SweepSession | None = None
         self._tracked: TrackedSweep | None = None
@@ -110,6 +120,11 @@ class SweepCommand:
         batch = self._session.launch(configs)
         self._display.stop()
         return [LaunchedRun(run, self._score(run)) for run in batch]
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether somebody stopped it."""
+        return self._session is not None and self._session.interrupted
 
     # What the session tells.
 
@@ -239,12 +254,19 @@ class SweepCommand:
                 print_ranking(rows, console=console)
             console.print(Text(self._counted(session)), soft_wrap=True)
         failed = [
-            FailedLine(run.name, run.failure.kind, run.failure.message, run.command)
+            FailedLine(run.name, run.failure.kind, run.failure.message, self._repeat(run))
             for run in session.runs
             if run.failure is not None
         ]
         print_failures(failed, Console(stderr=True))
         self._print_next(session, console)
+
+    def _repeat(self, run: SweepRun) -> str:
+        if self._config_dir is None:
+            return run.command
+        run_words = ["sitrepbench", "run"]
+        words = shlex.split(run.command)
+        return shlex.join([*run_words, "--config-dir", self._config_dir, *words[len(run_words) :]])
 
     @staticmethod
     def _kept_failures(session: SweepSession) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,10 @@ from sitrepbench.cli.stored import open_store
 from sitrepbench.config.differences import differences
 from sitrepbench.config.run_config import RunConfig
 from sitrepbench.config.schema import GROUPS, RunSchema
-from sitrepbench.config.targets import check_targets
+from sitrepbench.config.session_code import SESSION
+from sitrepbench.config.targets import TARGET, check_targets, locate
 from sitrepbench.errors import ConfigError, SitrepBenchError
-from sitrepbench.report.reproduction import print_comparisons
+from sitrepbench.report.reproduction import comparison_dict, print_comparisons
 from sitrepbench.reproduction.compare import Comparison, cause_text, compare_run
 from sitrepbench.reproduction.facts import RunFacts, environment_of, facts_of, scores_of
 from sitrepbench.store.results import ResultsStore
@@ -39,8 +41,8 @@ class Recorded:
         Of the run.
     facts : RunFacts
         What it came to.
-    config : RunConfig
-        Rebuilt from what is recorded.
+    tree, names, overrides
+        Its configuration as it is recorded.
     reason : str
         Why it was allowed to read a test split; empty where it read none.
     whole : bool
@@ -50,7 +52,9 @@ class Recorded:
     key: str
     name: str
     facts: RunFacts
-    config: RunConfig
+    tree: Mapping[str, Any]
+    names: Mapping[str, str]
+    overrides: tuple[str, ...]
     reason: str
     whole: bool = True
 
@@ -68,19 +72,29 @@ def verify_command(parsed: argparse.Namespace) -> int:
     else:
         recorded = _of_mlflow(parsed.results_dir, parsed.tracking_uri, parsed.run)
     try:
-        comparison = _verified(recorded, parsed.results_dir)
+        comparison = _verified(recorded, parsed.results_dir, quiet=bool(parsed.json))
     except SitrepBenchError as error:
-        text = f"{type(error).__name__}: {error}"
+        text = _session_text(recorded) or f"{type(error).__name__}: {error}"
         comparison = Comparison(recorded.facts, None, error=f"it cannot be rebuilt: {text}")
-    print_comparisons([comparison], console=Console())
+    if parsed.json:
+        plain = {"key": recorded.key, **comparison_dict(comparison)}
+        print(json.dumps(plain, indent=1, ensure_ascii=False, default=str))
+    else:
+        print_comparisons([comparison], console=Console())
     return DONE if comparison.passed else FAILED
 
 
 def _of_store(store: ResultsStore, name: str) -> Recorded:
     record = store.resolve(name)
-    config = rebuilt(record.config, record.names, tuple(record.overrides))
-    reason = record.looks[0]["reason"] if record.looks else ""
-    return Recorded(record.key, record.run_name, facts_of(record), config, reason)
+    return Recorded(
+        record.key,
+        record.run_name,
+        facts_of(record),
+        record.config,
+        record.names,
+        tuple(record.overrides),
+        record.looks[0]["reason"] if record.looks else "",
+    )
 
 
 def _of_mlflow(results_dir: str, uri: str, name: str) -> Recorded:
@@ -89,9 +103,9 @@ def _of_mlflow(results_dir: str, uri: str, name: str) -> Recorded:
 
     settings = tracking_settings(Path(results_dir).expanduser().resolve(), "any", uri=uri)
     run = fetch_run(settings, name)
-    config = rebuilt(run.config, run.names, ())
     # It was read then for the reason that the configuration gives.
-    reason = config.unlock_reason or config.tree["final_test"] or ""
+    unlock = run.config.get("unlock") or {}
+    reason = unlock.get("reason") or run.config.get("final_test") or ""
     scores, n = scores_of(run.predictions)
     facts = RunFacts(
         name=run.name,
@@ -104,7 +118,7 @@ def _of_mlflow(results_dir: str, uri: str, name: str) -> Recorded:
         scores=scores,
         n=n,
     )
-    return Recorded(run.key, run.name, facts, config, str(reason), whole=False)
+    return Recorded(run.key, run.name, facts, run.config, run.names, (), str(reason), whole=False)
 
 
 def _told_by_mlflow(scored: str) -> dict[str, Any]:
@@ -133,18 +147,20 @@ def rebuilt(
     return RunConfig(dict(tree), {group: str(names.get(group)) for group in GROUPS}, overrides)
 
 
-def _verified(recorded: Recorded, results_dir: str) -> Comparison:
+def _verified(recorded: Recorded, results_dir: str, *, quiet: bool) -> Comparison:
     """Compute a run anew, beside the store, and compare."""
     from sitrepbench.cli.progress import cells_progress
     from sitrepbench.runs import obtain, prepare, record_looks
 
+    config = rebuilt(recorded.tree, recorded.names, recorded.overrides)
     with tempfile.TemporaryDirectory(prefix="sitrepbench-") as folder:
-        tree = {**recorded.config.tree, "results_dir": folder, "resume": "never"}
-        prepared = prepare(replace(recorded.config, tree=tree), reason=recorded.reason)
+        tree = {**config.tree, "results_dir": folder, "resume": "never"}
+        prepared = prepare(replace(config, tree=tree), reason=recorded.reason)
         if prepared.locked:
             # It is one more look, if somebody else than the run's maker takes it.
             record_looks(prepared, ResultsStore(Path(results_dir).expanduser()))
-        _tell(recorded, prepared)
+        if not quiet:
+            _tell(recorded, prepared)
         with cells_progress(recorded.name) as on_cell:
             obtained = obtain(prepared, ResultsStore(Path(folder)), on_cell=on_cell)
         found = facts_of(obtained.record)
@@ -153,6 +169,40 @@ def _verified(recorded: Recorded, results_dir: str) -> Comparison:
         parts = _told_by_mlflow(found.key_parts["data"]["scored"])
         found = replace(found, key_parts=parts, chosen={})
     return compare_run(recorded.facts, found, searched=True)
+
+
+def _session_text(recorded: Recorded) -> str:
+    """Say which steps were defined in a session that is over; empty where none was."""
+    gone = {target for target in targets_of(recorded.tree) if _is_gone(target)}
+    if not gone:
+        return ""
+    return (
+        f"{', '.join(sorted(gone))}: defined in a session that is over, and in no file. Put "
+        "it into a module that can be imported, and run it again"
+    )
+
+
+def _is_gone(target: str) -> bool:
+    if not target.startswith(f"{SESSION}."):
+        return False
+    try:
+        locate(target)
+    except ConfigError:
+        return True
+    return False
+
+
+def targets_of(node: Any) -> Iterator[str]:
+    """Yield every ``_target_`` of a configuration."""
+    below: Iterable[Any] = ()
+    if isinstance(node, Mapping):
+        if isinstance(node.get(TARGET), str):
+            yield node[TARGET]
+        below = node.values()
+    elif isinstance(node, list):
+        below = node
+    for item in below:
+        yield from targets_of(item)
 
 
 def _tell(recorded: Recorded, prepared: PreparedRun) -> None:

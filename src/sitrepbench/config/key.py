@@ -59,6 +59,12 @@ DECIDING_SOURCES = (
     "reuse/transformed.py",
     "tuning",
 )
+#: Sources among them that only check a model (`sitrepbench check-model`).
+CHECKING_SOURCES = frozenset(
+    f"models/{name}.py" for name in ("contract", "example", "parameters", "processes", "trial")
+)
+#: Sources of the score by which a search chooses.
+SCORE_SOURCES = ("metrics/confusion.py", "metrics/scores.py")
 #: Whether a step draws random numbers, by what it is made of.
 _KNOWN_DRAWS: dict[str, bool] = {}
 _KNOWN_LIMIT = 10_000
@@ -78,7 +84,7 @@ def key_parts(
     deciding = {group: without_own_keys(config.tree[group]) for group in DECIDING}
     if reads_frame(model):
         deciding["features"] = None
-    deciding["tuner"] = _tuner_part(config, tuning)
+    deciding["tuner"] = tuner_part(config, tuning)
     if isinstance(deciding["protocol"], dict):
         # The digest stands for a protocol's second dataset as well.
         deciding["protocol"].pop("target", None)
@@ -97,13 +103,13 @@ def key_parts(
         "contents": contents,
         "seed": config.seed if _draws(pipeline, deciding, own_code) else None,
         "data": {"training": plan.training.digest, "scored": plan.scored.digest},
-        "sources": dict(source_digests()),
+        "sources": {**source_digests(), **_search_sources(tuning)},
         "own_code": own_code,
         "versions": _versions(config, tuning),
     }
 
 
-def _tuner_part(config: RunConfig, tuning: Tuning | None) -> dict[str, Any] | None:
+def tuner_part(config: RunConfig, tuning: Tuning | None) -> dict[str, Any] | None:
     """Return what a tuner decides by; None where it leaves the model as it is configured."""
     if tuning is None or not tuning.changes:
         return None
@@ -144,7 +150,16 @@ def source_digests() -> Mapping[str, str]:
     for name in DECIDING_SOURCES:
         path = package / name
         files += [path] if path.is_file() else sorted(path.rglob("*.py"))
+    files = [f for f in files if f.relative_to(package).as_posix() not in CHECKING_SOURCES]
     return _digests(files, package)
+
+
+def _search_sources(tuning: Tuning | None) -> Mapping[str, str]:
+    """Return the sources that decide which settings a search takes: those of its score."""
+    if tuning is None or not tuning.searches:
+        return {}
+    package = Path(sitrepbench.__file__).parent
+    return _digests([package / name for name in SCORE_SOURCES], package)
 
 
 def _targets(node: Any) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 import sys
@@ -14,16 +15,18 @@ from sitrepbench.config.targets import TARGET, locate
 from sitrepbench.errors import ConfigError
 
 
-def object_node(given: Any, *, what: str) -> dict[str, Any]:
+def object_node(given: Any, *, what: str, defaults: bool = False) -> dict[str, Any]:
     """Return the config node that makes an estimator anew.
 
     Parameters
     ----------
     given : class or estimator
-        A class, or an unfitted object of one that has ``get_params``. Arguments that are as the
-        class has them by default are left out.
+        A class, or an unfitted object of one that has ``get_params``.
     what : str
         What it is, for messages: ``model`` or ``features``.
+    defaults : bool
+        Whether to keep arguments that are as the class has them by default, for a tuner searches
+        among what stands in the node; otherwise they are left out, as in most files.
 
     Raises
     ------
@@ -36,20 +39,35 @@ def object_node(given: Any, *, what: str) -> dict[str, Any]:
     >>> object_node(LinearSVC(C=0.5), what="model")
     {'_target_': 'sklearn.svm.LinearSVC', 'C': 0.5}
     """
-    if inspect.isclass(given):
-        return {TARGET: _name_of(given, what)}
-    if not hasattr(given, "get_params"):
+    if not inspect.isclass(given) and not hasattr(given, "get_params"):
         raise ConfigError(
             f"{what}={given!r}: expected the name of a choice, a class, or an estimator that "
             "inherits from sklearn.base.BaseEstimator"
         )
-    node: dict[str, Any] = {TARGET: _name_of(type(given), what)}
-    parameters = inspect.signature(type(given).__init__).parameters
-    for name, value in given.get_params(deep=False).items():
+    located = given if inspect.isclass(given) else type(given)
+    node: dict[str, Any] = {TARGET: _name_of(located, what)}
+    parameters = inspect.signature(located.__init__).parameters
+    for name, value in _arguments(given, parameters).items():
         parameter = parameters.get(name)
         if parameter is None or not _same(value, parameter.default):
-            node[name] = _plain(value, f"{what}.{name}")
+            node[name] = _plain(value, f"{what}.{name}", defaults=defaults)
+        elif defaults:
+            # What has no plain form cannot be tuned, and the class has it anyway.
+            with contextlib.suppress(ConfigError):
+                node[name] = _plain(value, f"{what}.{name}", defaults=defaults)
     return node
+
+
+def _arguments(given: Any, parameters: Mapping[str, inspect.Parameter]) -> Mapping[str, Any]:
+    """Return an object's arguments by name; of a class, those that it has by default."""
+    if not inspect.isclass(given):
+        found: dict[str, Any] = given.get_params(deep=False)
+        return found
+    return {
+        name: parameter.default
+        for name, parameter in parameters.items()
+        if parameter.default is not parameter.empty
+    }
 
 
 def _name_of(located: type, what: str) -> str:
@@ -89,7 +107,7 @@ def _same(value: Any, default: Any) -> bool:
     return type(value) is type(default) and isinstance(value, plain) and value == default
 
 
-def _plain(value: Any, path: str) -> Any:
+def _plain(value: Any, path: str, *, defaults: bool) -> Any:
     """Return an argument as YAML can hold it, estimators as nodes."""
     if isinstance(value, np.generic):
         value = value.item()
@@ -100,14 +118,20 @@ def _plain(value: Any, path: str) -> Any:
     if isinstance(value, str) and "${" not in value and value != "???":
         return value
     if isinstance(value, list):
-        return [_plain(item, f"{path}[{index}]") for index, item in enumerate(value)]
+        return [
+            _plain(item, f"{path}[{index}]", defaults=defaults) for index, item in enumerate(value)
+        ]
     if isinstance(value, tuple):
-        items = [_plain(item, f"{path}[{index}]") for index, item in enumerate(value)]
+        items = [
+            _plain(item, f"{path}[{index}]", defaults=defaults) for index, item in enumerate(value)
+        ]
         return {TARGET: "builtins.tuple", "_args_": [items]}
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return {key: _plain(item, f"{path}.{key}") for key, item in value.items()}
+        return {
+            key: _plain(item, f"{path}.{key}", defaults=defaults) for key, item in value.items()
+        }
     if hasattr(value, "get_params") and not inspect.isclass(value):
-        return object_node(value, what=path)
+        return object_node(value, what=path, defaults=defaults)
     raise ConfigError(
         f"{path}: {type(value).__name__} {value!r} has no plain form, and a run is known by its "
         "configuration. Give numbers, texts, lists, mappings or estimators; wrap what is more in "

@@ -23,7 +23,7 @@ from sitrepbench.resources import resource_folder
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 #: What a declared look is for: the study's own data, splits, features and models.
-_HELD = ("dataset", "protocol", "features", "model")
+_HELD = ("dataset", "protocol", "features", "model", "seed")
 #: The tuner that searches nothing.
 GIVEN = "sitrepbench.tuning.Given"
 
@@ -72,6 +72,15 @@ def final_test_reason(config: RunConfig) -> str | None:
             f"study {config.study!r} declares its look at a test split for its own dataset, "
             "protocol, features, models and tuner as committed, and this is another run. Leave "
             "the changes out, or run outside the study with unlock.reason='...'"
+        )
+    conf = resource_folder("conf")
+    chosen_files = {conf / group / f"{name}.yaml" for group, name in config.names.items()}
+    changed = (chosen_files | {conf / "config.yaml"}) & _changed_files(conf, _git_state(path))
+    if changed:
+        raise ConfigError(
+            f"study {config.study!r} declares a look at a test split, but "
+            f"{', '.join(sorted(file.name for file in changed))} in conf/ is not as committed. "
+            "Commit it first, or undo the change: a declared look is one that others can see."
         )
     for file in files:
         if not _as_committed(file, file.read_text(encoding="utf-8"), _git_state(file)):
@@ -163,6 +172,22 @@ def _git_state(path: Path) -> tuple[int, ...]:
             files = (git / "index", git / "HEAD", git / "logs" / "HEAD")
             return tuple(file.stat().st_mtime_ns if file.is_file() else 0 for file in files)
     return ()
+
+
+@lru_cache(maxsize=4)
+def _changed_files(folder: Path, git_state: tuple[int, ...]) -> frozenset[Path]:
+    """Return the tracked files of a folder that are not as committed; none outside of git."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), "diff", "--name-only", "--relative", "HEAD", "--", "."],
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return frozenset()
+    names = done.stdout.splitlines() if done.returncode == 0 else []
+    return frozenset(folder / name for name in names)
 
 
 @lru_cache(maxsize=16)

@@ -3,65 +3,36 @@
 from __future__ import annotations
 
 import pickle
-import traceback
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.base import clone
-from sklearn.pipeline import Pipeline
 
 from sitrepbench.data.dataset import DOCUMENT_ID
 from sitrepbench.errors import DataError, ModelError
-from sitrepbench.models.answers import Answers, predict
 from sitrepbench.models.example import example_sentences
 from sitrepbench.models.parameters import Finding, arguments, check_parameters
 from sitrepbench.models.pipeline import build_pipeline, unset_seeds
+from sitrepbench.models.processes import check_processes
+from sitrepbench.models.trial import (
+    FAILURES,
+    PROBABILITY_TOLERANCE,
+    Labels,
+    Trial,
+    close,
+    told_error,
+)
+
+#: How libraries say that they expected numbers.
+_CONVERSION = "convert|literal|numeric|inferred|dtype"
 
 __all__ = ["CHECKS", "Finding", "check_model"]
-
-#: Its frames in a traceback are not the user's code.
-_PACKAGE = Path(__file__).resolve().parents[1]
-Labels = npt.NDArray[np.object_]
-#: How far probabilities of the same sentence may lie apart: sums in another order differ so much.
-PROBABILITY_TOLERANCE = 1e-6
-
-
-@dataclass
-class _Trial:
-    """A pipeline with the data that it is tried on, and what came of it so far."""
-
-    pipeline: Pipeline
-    train: pd.DataFrame
-    labels: Labels
-    test: pd.DataFrame
-    fitted: Any = field(init=False)
-    answers: Answers = field(init=False)
-    changed: bool = False
-
-    @property
-    def known(self) -> tuple[str, ...]:
-        """The labels of the training rows, sorted."""
-        return tuple(sorted(set(self.labels)))
-
-    def fit(self, rows: npt.NDArray[np.bool_] | None = None) -> Any:
-        """Return a fitted clone; of the training rows that are chosen, or of all."""
-        taken = np.ones(len(self.train), dtype=bool) if rows is None else rows
-        return clone(self.pipeline).fit(
-            self.train[taken].reset_index(drop=True), self.labels[taken]
-        )
-
-    def ask(self, fitted: Any, rows: pd.DataFrame) -> Answers:
-        """Return labels and probabilities of some rows, held to the contract of a run."""
-        given = rows.copy(deep=True)
-        answers = predict(fitted, given, n_rows=len(rows), labels=self.known)
-        self.changed |= not given.equals(rows)
-        return answers
 
 
 def check_model(
@@ -71,14 +42,15 @@ def check_model(
     sentences: pd.DataFrame | None = None,
     labels: Sequence[str] | None = None,
     seed: int = 0,
+    another_process: bool = False,
 ) -> list[Finding]:
     """Return everything in which a model breaks the contract; an empty list if nothing.
 
     It has to clone, keep its parameters, give the same answers to the same data, one known label
     per sentence, and probabilities, if any, that sum to one in the order of ``classes_``. What it
     says of a document must depend neither on the order of rows nor on which other documents are
-    there. It must not change its input, and it must survive pickling and a training set that
-    lacks a label.
+    there, be it one sentence, nor on what other models were fitted on. It must not change its
+    input, and it must survive pickling and a training set that lacks a label.
 
     Parameters
     ----------
@@ -93,6 +65,9 @@ def check_model(
         The labels of ``sentences``.
     seed : int
         Set wherever the model draws random numbers and has no seed.
+    another_process : bool
+        Whether to compare with the answers of a process that hashes texts otherwise as well,
+        which takes some seconds.
 
     Raises
     ------
@@ -119,16 +94,17 @@ def check_model(
         pipeline = build_pipeline(features, model)
         pipeline = clone(pipeline).set_params(**dict.fromkeys(unset_seeds(pipeline), seed))
         held_out = _last_third(frame)
-        trial = _Trial(
+        trial = Trial(
             pipeline,
             frame[~held_out].reset_index(drop=True),
             known[~held_out],
             frame[held_out].reset_index(drop=True),
+            known[held_out],
         )
         found += _check_fit(trial)
         if any(finding.severity == "error" for finding in found):
             return found  # nothing else can be told of a model that does not fit or answer
-        for check in CHECKS:
+        for check in (*CHECKS, check_processes) if another_process else CHECKS:
             found += _attempt(check, trial)
     return found
 
@@ -156,36 +132,35 @@ def _last_third(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
     return np.asarray(codes >= len(documents) - len(documents) // 3)
 
 
-def _attempt(check: Callable[[_Trial], Iterator[Finding]], trial: _Trial) -> Iterator[Finding]:
+def _attempt(check: Callable[[Trial], Iterator[Finding]], trial: Trial) -> Iterator[Finding]:
     """Yield a check's findings; what goes wrong on the way is one of them."""
     try:
         yield from check(trial)
-    except Exception as error:  # a model is anybody's code
-        name = check.__name__.removeprefix("_check_")
+    except FAILURES as error:
+        name = check.__name__.removeprefix("_").removeprefix("check_")
         yield Finding(
             name,
             "error",
-            _told(error),
+            told_error(error),
             "no error",
             "Fit and predict must work on any rows with the columns of the training rows.",
         )
 
 
-def _check_fit(trial: _Trial) -> Iterator[Finding]:
+def _check_fit(trial: Trial) -> Iterator[Finding]:
     """Fit once and ask once; what the other checks compare with is kept on the trial."""
     pipeline = clone(trial.pipeline)
     before = arguments(pipeline.steps[-1][1])
     frame, labels = trial.train.copy(deep=True), trial.labels.copy()
     try:
         trial.fitted = pipeline.fit(frame, labels)
-    except Exception as error:
+    except FAILURES as error:
         yield Finding(
             "fits",
             "error",
-            f"fit fails: {_told(error)}",
+            f"fit fails: {told_error(error)}",
             "a model that fits a few hundred sentences of five labels",
-            "If it cannot read such features, choose others or let it read the sentence table "
-            "itself (reads_frame = True).",
+            _fit_advice(error, trial.known),
         )
         return
     after = arguments(pipeline.steps[-1][1])
@@ -203,8 +178,8 @@ def _check_fit(trial: _Trial) -> Iterator[Finding]:
     yield from _input_finding("fit changes the sentences or the labels", changed)
     try:
         trial.answers = trial.ask(trial.fitted, trial.test)
-    except Exception as error:
-        told = str(error) if isinstance(error, ModelError) else _told(error)
+    except FAILURES as error:
+        told = str(error) if isinstance(error, ModelError) else told_error(error)
         yield Finding(
             "answers",
             "error",
@@ -214,6 +189,20 @@ def _check_fit(trial: _Trial) -> Iterator[Finding]:
             "Mend predict or predict_proba; without predict_proba a model has no probabilities.",
         )
     yield from _input_finding("predict changes the sentences", trial.changed)
+
+
+def _fit_advice(error: BaseException, labels: tuple[str, ...]) -> str:
+    """Return what to do about a fit that fails; a label in a message of conversion tells much."""
+    said = str(error)
+    if any(repr(label) in said for label in labels) and re.search(_CONVERSION, said):
+        return (
+            "Labels are texts: encode them as numbers in fit (np.unique(y, return_inverse=True)), "
+            "and give texts back in predict."
+        )
+    return (
+        "If it cannot read such features, choose others or let it read the sentence table itself "
+        "(reads_frame = True)."
+    )
 
 
 def _input_finding(what: str, changed: bool) -> Iterator[Finding]:
@@ -227,10 +216,10 @@ def _input_finding(what: str, changed: bool) -> Iterator[Finding]:
         )
 
 
-def _check_deterministic(trial: _Trial) -> Iterator[Finding]:
+def _check_deterministic(trial: Trial) -> Iterator[Finding]:
     labels, probabilities = trial.ask(trial.fit(), trial.test)
     differing = int((labels != trial.answers[0]).sum())
-    if differing or not _close(probabilities, trial.answers[1]):
+    if differing or not close(probabilities, trial.answers[1]):
         yield Finding(
             "deterministic",
             "error",
@@ -241,7 +230,7 @@ def _check_deterministic(trial: _Trial) -> Iterator[Finding]:
         )
 
 
-def _check_label_order(trial: _Trial) -> Iterator[Finding]:
+def _check_label_order(trial: Trial) -> Iterator[Finding]:
     labels, probabilities = trial.answers
     if np.isnan(probabilities).any():
         return
@@ -273,12 +262,12 @@ def _check_label_order(trial: _Trial) -> Iterator[Finding]:
     )
 
 
-def _check_row_order(trial: _Trial) -> Iterator[Finding]:
+def _check_row_order(trial: Trial) -> Iterator[Finding]:
     order = np.random.default_rng(1).permutation(len(trial.test))
     shuffled = trial.test.iloc[order].reset_index(drop=True)
     labels, probabilities = trial.ask(trial.fitted, shuffled)
     differing = int((labels != trial.answers[0][order]).sum())
-    if differing or not _close(probabilities, trial.answers[1][order]):
+    if differing or not close(probabilities, trial.answers[1][order]):
         yield Finding(
             "row_order",
             "error",
@@ -290,12 +279,12 @@ def _check_row_order(trial: _Trial) -> Iterator[Finding]:
         )
 
 
-def _check_no_peeking(trial: _Trial) -> Iterator[Finding]:
+def _check_no_peeking(trial: Trial) -> Iterator[Finding]:
     codes, documents = pd.factorize(trial.test[DOCUMENT_ID])
     alone = codes < max(len(documents) // 2, 1)
     labels, probabilities = trial.ask(trial.fitted, trial.test[alone].reset_index(drop=True))
     differing = int((labels != trial.answers[0][alone]).sum())
-    if differing or not _close(probabilities, trial.answers[1][alone]):
+    if differing or not close(probabilities, trial.answers[1][alone]):
         yield Finding(
             "no_peeking",
             "error",
@@ -306,20 +295,20 @@ def _check_no_peeking(trial: _Trial) -> Iterator[Finding]:
         )
 
 
-def _check_pickles(trial: _Trial) -> Iterator[Finding]:
+def _check_pickles(trial: Trial) -> Iterator[Finding]:
     try:
         restored = pickle.loads(pickle.dumps(trial.fitted))
-    except Exception as error:
+    except FAILURES as error:
         yield Finding(
             "pickles",
             "error",
-            f"the fitted model cannot be pickled: {_told(error)}",
+            f"the fitted model cannot be pickled: {told_error(error)}",
             "a fitted model that can be sent to another process and back",
             "Keep no lambdas, open files or locks in its attributes.",
         )
         return
     labels, probabilities = trial.ask(restored, trial.test)
-    if (labels != trial.answers[0]).any() or not _close(probabilities, trial.answers[1]):
+    if (labels != trial.answers[0]).any() or not close(probabilities, trial.answers[1]):
         yield Finding(
             "pickles",
             "error",
@@ -329,7 +318,7 @@ def _check_pickles(trial: _Trial) -> Iterator[Finding]:
         )
 
 
-def _check_missing_label(trial: _Trial) -> Iterator[Finding]:
+def _check_missing_label(trial: Trial) -> Iterator[Finding]:
     dropped = trial.known[0]
     kept = trial.labels != dropped
     if len(trial.known) < 3:
@@ -346,27 +335,56 @@ def _check_missing_label(trial: _Trial) -> Iterator[Finding]:
         )
 
 
+def _check_few_rows(trial: Trial) -> Iterator[Finding]:
+    first = trial.test[trial.test[DOCUMENT_ID] == trial.test[DOCUMENT_ID].iloc[0]]
+    for what, rows in (("document", first), ("sentence", first.head(1))):
+        try:
+            trial.ask(trial.fitted, rows.reset_index(drop=True))
+        except FAILURES as error:
+            yield Finding(
+                "few_rows",
+                "error",
+                f"predict fails on one {what}: "
+                + (str(error) if isinstance(error, ModelError) else told_error(error)),
+                "answers for any number of rows, for documents are also asked about one by one",
+                "Compute nothing in predict that takes several rows, such as quantiles or groups.",
+            )
+            return
+
+
+def _check_no_memory(trial: Trial) -> Iterator[Finding]:
+    """Fit another clone on the held-out rows, and ask the first one again."""
+    names = sorted({*trial.labels, *trial.test_labels})
+    following = dict(zip(names, names[1:] + names[:1], strict=True))
+    other = np.array([following[label] for label in trial.test_labels], dtype=object)
+    try:
+        clone(trial.pipeline).fit(trial.test.copy(deep=True), other)
+    except FAILURES:  # few rows may lack what a fit takes, such as a second label
+        rows = pd.concat([trial.train, trial.test], ignore_index=True)
+        clone(trial.pipeline).fit(rows, np.concatenate([trial.labels, other]))
+    labels, probabilities = trial.ask(trial.fitted, trial.test)
+    differing = int((labels != trial.answers[0]).sum())
+    if differing or not close(probabilities, trial.answers[1]):
+        yield Finding(
+            "no_memory",
+            "error",
+            f"{differing} of {len(labels)} labels of a fitted model change when another one is "
+            "fitted on the held-out sentences" + ("" if differing else ", or probabilities do"),
+            "a fitted model that knows its own training rows only: one that knows what others "
+            "were fitted on has seen the labels that it is scored on",
+            "Keep all that is learned in attributes of the model, none in globals, in the class "
+            "or in files.",
+        )
+
+
 #: What is tried, in this order, on a model that fits and answers.
-CHECKS: tuple[Callable[[_Trial], Iterator[Finding]], ...] = (
+CHECKS: tuple[Callable[[Trial], Iterator[Finding]], ...] = (
     _check_deterministic,
     _check_label_order,
     _check_row_order,
     _check_no_peeking,
     _check_pickles,
     _check_missing_label,
+    _check_few_rows,
+    _check_no_memory,
 )
-
-
-def _told(error: Exception) -> str:
-    """Return what went wrong, and where in the user's own code, if it was there."""
-    where = ""
-    for frame in traceback.extract_tb(error.__traceback__):
-        file = Path(frame.filename)
-        foreign = "site-packages" in file.parts or file.is_relative_to(_PACKAGE)
-        if not foreign and file.is_file():
-            where = f" ({file.name}, line {frame.lineno}, in {frame.name})"
-    return f"{type(error).__name__}: {error}{where}"
-
-
-def _close(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> bool:
-    return bool(np.allclose(one, other, rtol=0, atol=PROBABILITY_TOLERANCE, equal_nan=True))

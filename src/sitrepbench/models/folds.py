@@ -36,7 +36,7 @@ class DocumentFolds:
         self.n_folds = n_folds
 
     def split(
-        self, X: pd.DataFrame, y: npt.ArrayLike, groups: object = None
+        self, X: pd.DataFrame, y: npt.ArrayLike, groups: npt.ArrayLike | None = None
     ) -> Iterator[tuple[Rows, Rows]]:
         """Yield the rows to fit on and the rows held out, fold by fold.
 
@@ -46,15 +46,16 @@ class DocumentFolds:
             With the columns ``document_id`` and ``text``.
         y : array of str, shape (n_rows,)
             Labels.
-        groups : object
-            Not used: the table has them.
+        groups : int array, shape (n_rows,), or None
+            What must stay together; None for what the table's documents and texts tell.
 
         Raises
         ------
         ModelError
             When there are fewer than two documents to split.
         """
-        together = document_groups(X.assign(**{CLUSTER: ""}))
+        told = document_groups(X.assign(**{CLUSTER: ""})) if groups is None else groups
+        _, together = np.unique(np.asarray(told), return_inverse=True)
         labels = np.asarray(y, dtype=object)
         _, counts = np.unique(labels, return_counts=True)
         possible = min(self.n_folds, together.max(initial=-1) + 1, counts.max(initial=0))

@@ -39,7 +39,7 @@ def check_parameters(model: Any) -> Iterator[Finding]:
     """Yield what is wrong with an estimator's parameters: whether it clones, gets and sets them."""
     try:
         copied = clone(model)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         yield Finding(
             "clones",
             "error",

@@ -10,7 +10,7 @@ move labels too; that is a failure, with the differences told beside it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sitrepbench.config.differences import ABSENT, Difference, differences
@@ -24,14 +24,15 @@ _FROM_PROBABILITIES = frozenset({"log_loss", "brier"})
 #: Two numbers that were rounded differ by whole units of the last digit, and floating point.
 _SLACK = 1e-9
 
-DATA, CONFIGURATION, CHOSEN, LABELS, SENTENCES = (
-    "data", "configuration", "chosen settings", "labels", "sentences",
+DATA, CONFIGURATION, SEARCH, CHOSEN, LABELS, SENTENCES = (
+    "data", "configuration", "search", "chosen settings", "labels", "sentences",
 )  # fmt: skip
 #: Parts of a key, the likeliest cause first, and what they are called.
 _CAUSES = {
     "data": "data",
     "config": "setting",
     "seed": "setting",
+    "search": "search",
     "contents": "file of a step",
     "own_code": "your own source",
     "sources": "source of the program",
@@ -83,6 +84,8 @@ class Comparison:
         What differs in what it ran on.
     error : str
         Why it could not be computed, or compared.
+    not_run : bool
+        Whether nobody came to run it, which says nothing of its numbers.
     """
 
     expected: RunFacts | None
@@ -91,11 +94,12 @@ class Comparison:
     causes: tuple[str, ...] = ()
     environment: tuple[str, ...] = ()
     error: str = ""
+    not_run: bool = False
 
     @property
     def passed(self) -> bool:
         """Whether it came to what it must come to."""
-        return not self.error and all(check.passed for check in self.checks)
+        return not self.error and not self.not_run and all(check.passed for check in self.checks)
 
     @property
     def failed(self) -> tuple[Check, ...]:
@@ -109,7 +113,9 @@ class Comparison:
         return facts.name if facts is not None else ""
 
 
-def compare_run(expected: RunFacts, found: RunFacts, *, searched: bool) -> Comparison:
+def compare_run(
+    expected: RunFacts, found: RunFacts, *, searched: bool, search: Any = ABSENT
+) -> Comparison:
     """Compare a run with what it must come to.
 
     Parameters
@@ -118,10 +124,14 @@ def compare_run(expected: RunFacts, found: RunFacts, *, searched: bool) -> Compa
         As they were and as they are.
     searched : bool
         Whether settings were searched in the same way both times; else the committed choice was
-        refitted, and neither the tuner nor what it chose is compared.
+        refitted, and neither the refit's tuner nor what it chose is compared.
+    search : object
+        Where the committed choice was refitted: the search that the run would have now, as its
+        content key would hold it, to be compared with the one that made the choice.
     """
     one, two = _comparable(expected, searched), _comparable(found, searched)
     changed = tuple(differences(one, two))
+    other_search = search_changes(expected, search)
     tops = {difference.field.partition(".")[0] for difference in changed}
     checks = [
         Check("", DATA, one.get("data"), two.get("data"), 0.0, "data" not in tops),
@@ -133,15 +143,28 @@ def compare_run(expected: RunFacts, found: RunFacts, *, searched: bool) -> Compa
             not tops & {"config", "seed", "contents"},
         ),
     ]
+    if search is not ABSENT:
+        checks.append(
+            Check("", SEARCH, *_pair(other_search, (SEARCH,)), 0.0, passed=not other_search)
+        )
     if searched and (expected.chosen or found.chosen):
         checks.append(_equal("", CHOSEN, dict(expected.chosen), dict(found.chosen)))
     checks.append(_equal("", LABELS, expected.predictions_digest, found.predictions_digest))
     checks += _numbers(expected, found)
     surroundings = tuple(environment_differences(expected.environment, found.environment))
-    comparison = Comparison(expected, found, tuple(checks), _causes(changed), surroundings)
-    if comparison.passed or comparison.causes:
-        return comparison
-    return Comparison(expected, found, comparison.checks, (_unexplained(comparison),), surroundings)
+    causes = _causes((*other_search, *changed))
+    comparison = Comparison(expected, found, tuple(checks), causes, surroundings)
+    if not comparison.passed:
+        return replace(comparison, causes=tuple(_explained(comparison, "versions" in tops)))
+    return comparison
+
+
+def search_changes(expected: RunFacts, search: Any) -> tuple[Difference, ...]:
+    """Return in what a search differs from the one that made the committed choice."""
+    if search is ABSENT:
+        return ()
+    before = expected.key_parts.get("config", {}).get(TUNER)
+    return tuple(differences(before, search, field=SEARCH))
 
 
 def _comparable(facts: RunFacts, searched: bool) -> dict[str, Any]:
@@ -201,6 +224,19 @@ def cause_text(difference: Difference) -> str:
     if rest and top in _CAUSES:
         text = text.removeprefix(f"{top}.")
     return f"{_CAUSES.get(top, top)}: {text}"
+
+
+def _explained(comparison: Comparison, other_versions: bool) -> Iterator[str]:
+    """Yield the causes of a failure, and what its random numbers have to do with it."""
+    yield from comparison.causes or (_unexplained(comparison),)
+    facts = [one for one in (comparison.expected, comparison.found) if one is not None]
+    moved = LABELS in {check.name for check in comparison.failed}
+    elsewhere = other_versions or (comparison.environment and not comparison.causes)
+    if moved and elsewhere and not all(one.deterministic for one in facts):
+        yield (
+            "the run draws random numbers, and such a run is exact only with the same library "
+            "versions and processor"
+        )
 
 
 def _unexplained(comparison: Comparison) -> str:

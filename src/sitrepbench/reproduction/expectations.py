@@ -16,7 +16,6 @@ from sitrepbench.reproduction.facts import ALL_CELLS, RunFacts
 
 EXPECTED_FILE = "expected.json"
 EXPECTED_FORMAT = 1
-_REMEDY = "Take the committed file, or write it anew with: sitrepbench reproduce STUDY --update"
 
 _TOP: dict[str, type] = {
     "format": int,
@@ -98,28 +97,38 @@ def write_expectations(expectations: Expectations, path: Path) -> None:
         raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
-def read_expectations(path: Path) -> Expectations | None:
+def read_expectations(path: Path, *, command: str = "") -> Expectations | None:
     """Read expectations; None where there is no file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    command : str
+        What writes it anew, for the message; by default the one for a program's study of the
+        folder's name.
 
     Raises
     ------
     ConfigError
         With all that is wrong with the file.
     """
+    command = command or f"sitrepbench reproduce {path.parent.name} --update"
+    remedy = f"Take the committed file, or write it anew with: {command}"
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
+        raise ConfigError(f"{path}: cannot be read: {error}. {remedy}") from error
     try:
         content = json.loads(text)
     except ValueError as error:
-        raise ConfigError(f"{path}: not JSON: {error}. {_REMEDY}") from error
+        raise ConfigError(f"{path}: not JSON: {error}. {remedy}") from error
     problems = _problems(content)
     if problems:
         told = "\n".join(f"{path}: {problem}" for problem in problems)
-        raise ConfigError(f"{told}\n{_REMEDY}")
+        raise ConfigError(f"{told}\n{remedy}")
     return Expectations(
         content["study"],
         content["command"],
@@ -171,7 +180,7 @@ def _problems(content: Any) -> list[str]:
         return [f"a mapping is expected, and this is a {type(content).__name__}"]
     if content.get("format") != EXPECTED_FORMAT:
         return [f"format {content.get('format')!r}, and this program reads {EXPECTED_FORMAT}"]
-    problems = _wrong(content, _TOP, {}, "")
+    problems = _wrong(content, _TOP, {}, "") + _wrong_below(content, "")
     runs = content.get("runs")
     seen: set[tuple[str, ...]] = set()
     for at, run in enumerate(runs if isinstance(runs, list) else []):
@@ -179,7 +188,8 @@ def _problems(content: Any) -> list[str]:
         if not isinstance(run, dict):
             problems.append(f"{where}: a mapping is expected")
             continue
-        wrong = _wrong(run, _RUN, _OPTIONAL, f"{where}.") or _wrong_numbers(run, where)
+        wrong = _wrong(run, _RUN, _OPTIONAL, f"{where}.") + _wrong_below(run, f"{where}.")
+        wrong = wrong or _wrong_numbers(run, where)
         problems += wrong
         if not wrong:
             own = tuple(sorted(map(str, run["overrides"])))
@@ -200,6 +210,35 @@ def _wrong(
         for name, kind in kinds.items()
         if name in node and not isinstance(node[name], kind)
     ]
+    return problems
+
+
+def _wrong_below(node: Mapping[str, Any], where: str) -> list[str]:
+    """Return what is wrong one level further down, where the level above is right."""
+    problems = []
+    overrides = node.get("overrides")
+    if isinstance(overrides, list):
+        problems += [
+            f"{where}overrides[{at}]: a text is expected, found {text!r}"
+            for at, text in enumerate(overrides)
+            if not isinstance(text, str)
+        ]
+    for name, inner in (
+        ("environment", ("libraries",)),
+        ("key_parts", ("config", "contents", "data", "sources", "own_code", "versions")),
+    ):
+        above = node.get(name)
+        problems += [
+            f"{where}{name}.{below}: a mapping is expected, found {above[below]!r}"
+            for below in inner
+            if isinstance(above, dict) and not isinstance(above.get(below, {}), dict)
+        ]
+    environment = node.get("environment")
+    pools = environment.get("thread_pools", []) if isinstance(environment, dict) else []
+    if not (isinstance(pools, list) and all(isinstance(pool, dict) for pool in pools)):
+        problems.append(
+            f"{where}environment.thread_pools: a list of mappings is expected, found {pools!r}"
+        )
     return problems
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +26,15 @@ class StudyFiles:
         Its YAML file.
     question, command : str
         From the comment on top; empty where there is none.
+    config_dir : str or None
+        The user's folder that it was found in, as it was given; None for the program's own.
     """
 
     name: str
     path: Path
     question: str
     command: str
+    config_dir: str | None = None
 
     @property
     def folder(self) -> Path:
@@ -46,6 +50,23 @@ class StudyFiles:
     def is_own(self) -> bool:
         """Whether it is one of this program's own."""
         return self.path.parent == resource_folder("experiments")
+
+    def words(self) -> list[str]:
+        """Return what a command line needs to find it: its folder's option."""
+        return [] if self.config_dir is None else ["--config-dir", self.config_dir]
+
+    def reproduce_command(self, *options: str) -> str:
+        """Return the command that reproduces it.
+
+        >>> StudyFiles("mine", Path("own/mine.yaml"), "", "", "own").reproduce_command("--update")
+        'sitrepbench reproduce mine --config-dir own --update'
+        """
+        return shlex.join(["sitrepbench", "reproduce", self.name, *self.words(), *options])
+
+    def run_command(self) -> str:
+        """Return the command that runs it: its own words, or what finds it."""
+        words = ["sitrepbench", "run", *self.words(), f"experiments={self.name}"]
+        return self.command or shlex.join(words)
 
     def tuner_keys(self) -> list[str]:
         """Return what its YAML itself sets below ``tuner``."""
@@ -63,21 +84,33 @@ def find_study(name: str, config_dirs: Sequence[Path] = ()) -> StudyFiles:
     Raises
     ------
     ConfigError
-        With the nearest name when there is none of this name.
+        With the nearest name when there is none of this name, and when both have one: Hydra
+        would run the program's.
     """
-    folders = [*(folder.resolve() / "experiments" for folder in config_dirs),
-               resource_folder("experiments")]  # fmt: skip
-    known: dict[str, Path] = {}
-    for folder in folders:
+    program = resource_folder("experiments")
+    known = {file.stem: file for file in program.glob("*.yaml")}
+    given: dict[str, str] = {}
+    for config_dir in config_dirs:
+        folder = config_dir.resolve() / "experiments"
+        if folder == program.resolve():
+            continue
         for file in sorted(folder.glob("*.yaml")):
-            known.setdefault(file.stem, file)
+            if file.stem == name and known.get(name, file).parent == program:
+                raise ConfigError(
+                    f"{file}: the program has a study {name!r} of its own, which would be run in "
+                    "its place. Give yours another name"
+                )
+            if file.stem not in known:
+                known[file.stem], given[file.stem] = file, str(config_dir)
     if name not in known:
         raise ConfigError(
             f"no study {name!r}.{did_you_mean(name, known)} There are: "
             f"{', '.join(sorted(known)) or 'none'}"
         )
     head = _head(known[name].read_text(encoding="utf-8"))
-    return StudyFiles(name, known[name], head.get("Question", ""), head.get("Command", ""))
+    return StudyFiles(
+        name, known[name], head.get("Question", ""), head.get("Command", ""), given.get(name)
+    )
 
 
 def _head(text: str) -> dict[str, str]:

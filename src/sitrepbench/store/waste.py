@@ -29,6 +29,8 @@ from sitrepbench.store.results import (
 )
 
 FEATURES_CACHE = Path("cache") / "features"
+#: Searches under way, by content key.
+SEARCHES = Path("cache") / "searches"
 _DAY = 86_400.0
 
 
@@ -118,6 +120,11 @@ class WasteFinder:
     def cached_features(self) -> list[Path]:
         """Return the files of the features cache, which is made anew where it is missing."""
         return self._entries(str(FEATURES_CACHE))
+
+    def searches(self) -> list[Path]:
+        """Return the searches of runs that nobody computes at present; they begin anew."""
+        locks = self._store.folder / LOCKS_FOLDER
+        return [path for path in self._entries(str(SEARCHES)) if _is_idle(locks / path.name)]
 
     def below(self, folder: Path) -> list[Path]:
         """Return what lies in a folder of the store and is old enough."""
@@ -226,6 +233,11 @@ def _is_free(path: Path) -> bool:
             return True
     except (Timeout, OSError):
         return False
+
+
+def _is_idle(lock: Path) -> bool:
+    """Return whether nobody holds a claim, without making its file."""
+    return not lock.exists() or _is_free(lock)
 
 
 def _touched(path: Path) -> float:

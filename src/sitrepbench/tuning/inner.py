@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,15 @@ from sitrepbench.metrics.confusion import grouped_confusions
 from sitrepbench.metrics.scores import macro_f1
 from sitrepbench.models.answers import predict
 from sitrepbench.models.folds import DocumentFolds
+from sitrepbench.reuse.transformed import (
+    Matrix,
+    Transformed,
+    handed_out,
+    wants_to_write,
+    writeable_copy,
+)
+
+Result = TypeVar("Result")
 
 
 class InnerFolds:
@@ -29,6 +40,8 @@ class InnerFolds:
     features : Pipeline
         The steps before the model, seeded and unfitted; without steps where the model reads the
         sentence table itself. They are fitted on the rows of a fold's other folds only.
+    groups : int array, shape (n_rows,)
+        Rows of one group, such as near-duplicates, are never on both sides.
     known : tuple of str
         The dataset's labels, in order.
     n_folds : int
@@ -41,6 +54,7 @@ class InnerFolds:
         labels: npt.NDArray[np.object_],
         features: Pipeline | None,
         *,
+        groups: npt.NDArray[np.int64],
         known: tuple[str, ...],
         n_folds: int,
     ) -> None:
@@ -49,7 +63,7 @@ class InnerFolds:
         codes = pd.Index(known).get_indexer(pd.Index(labels))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for fitted, held_out in DocumentFolds(n_folds).split(frame, labels):
+            for fitted, held_out in DocumentFolds(n_folds).split(frame, labels, groups):
                 train = frame.iloc[fitted].reset_index(drop=True)
                 test = frame.iloc[held_out].reset_index(drop=True)
                 if features is not None:
@@ -57,6 +71,8 @@ class InnerFolds:
                     train = steps.fit_transform(train, labels[fitted])
                     for _, step in steps.steps:
                         test = test if step in (None, "passthrough") else step.transform(test)
+                # A trial that writes into its input must not change what the next one sees.
+                Transformed(train, test, 0.0, 0.0).freeze()
                 self._folds.append((train, labels[fitted], test, codes[held_out]))
 
     def score(self, model: Any) -> float:
@@ -66,8 +82,9 @@ class InnerFolds:
             # The chosen settings are fitted once more, and what is said then is kept.
             warnings.simplefilter("ignore")
             for train, labels, test, codes in self._folds:
-                fitted = clone(model).fit(train, labels)
-                predicted, _ = predict(fitted, test, n_rows=len(codes), labels=self._known)
+                fitted = _shielded(partial(_fitted, model, labels), train)
+                answer = partial(predict, fitted, n_rows=len(codes), labels=self._known)
+                predicted, _ = _shielded(answer, test)
                 gold.append(codes)
                 answered.append(pd.Index(self._known).get_indexer(pd.Index(predicted)))
         codes = np.concatenate(gold).astype(np.int64)
@@ -79,3 +96,17 @@ class InnerFolds:
             (1, n_labels),
         )
         return float(macro_f1(confusion, labels=confusion.sum(axis=1) > 0))
+
+
+def _fitted(model: Any, labels: npt.NDArray[np.object_], train: Matrix) -> Any:
+    return clone(model).fit(train, labels)
+
+
+def _shielded(work: Callable[[Matrix], Result], matrix: Matrix) -> Result:
+    """Call with a matrix that is kept; with a copy of it where it has to be written into."""
+    try:
+        return work(handed_out(matrix))
+    except Exception as error:
+        if not wants_to_write(error, matrix):
+            raise
+        return work(writeable_copy(matrix))

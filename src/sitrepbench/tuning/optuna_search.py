@@ -16,6 +16,8 @@ from sitrepbench.tuning.space import Dimension, Settings
 from sitrepbench.tuning.trials import Trial
 
 SAMPLERS = ("tpe", "random")
+#: After so many proposals in a row that came before, the space is taken as searched.
+_REPEATS = 30
 #: Where a finished trial keeps what it was, in Optuna's own file.
 _SETTINGS, _SECONDS, _ERROR = "settings", "seconds", "error"
 
@@ -102,16 +104,7 @@ class OptunaProposals:
         self._dimensions = dimensions
         self._distributions = {dim.path: _distribution(dim) for dim in dimensions}
         self._asked: Any = None
-        storage = None
-        if file is not None:
-            from optuna.storages import JournalStorage
-            from optuna.storages.journal import JournalFileBackend
-
-            file.parent.mkdir(parents=True, exist_ok=True)
-            storage = JournalStorage(JournalFileBackend(str(file)))
-        self._study = optuna.create_study(
-            storage=storage, study_name="cell", direction="maximize", load_if_exists=True
-        )
+        self._study = _opened(file)
         finished = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL
         self.earlier = [
             _earlier(trial)
@@ -119,9 +112,25 @@ class OptunaProposals:
             if _SETTINGS in trial.user_attrs
         ]
         self._count = len(self.earlier)
+        self._tried = {json.dumps(t.settings, sort_keys=True): t for t in self.earlier}
 
-    def ask(self) -> Settings:
-        """Return what Optuna proposes; first the model's own settings."""
+    def ask(self) -> Settings | None:
+        """Return what Optuna proposes; first the model's own settings.
+
+        What was tried before is answered from then; None when nothing else comes.
+        """
+        for _ in range(_REPEATS):
+            settings = self._propose()
+            before = self._tried.get(json.dumps(settings, sort_keys=True))
+            if before is None:
+                return settings
+            self._count += 1
+            self._study.tell(
+                self._asked, None if before.error else before.score, state=_state(before)
+            )
+        return None
+
+    def _propose(self) -> Settings:
         import optuna
 
         if self._count == 0:
@@ -163,11 +172,33 @@ class OptunaProposals:
                 self._asked.set_user_attr(name, value)
             self._study.tell(self._asked, None if trial.error else trial.score, state=_state(trial))
         self._count += 1
+        self._tried[json.dumps(trial.settings, sort_keys=True)] = trial
 
     def close(self) -> None:
         """Remove the file: the run's record has the trials."""
         if self._file is not None:
             self._file.unlink(missing_ok=True)
+
+
+def _opened(file: Path | None) -> Any:
+    """Return the study that a journal holds, or a new one; a torn journal is set aside."""
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    def study(storage: Any) -> Any:
+        return optuna.create_study(
+            storage=storage, study_name="cell", direction="maximize", load_if_exists=True
+        )
+
+    if file is None:
+        return study(None)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return study(JournalStorage(JournalFileBackend(str(file))))
+    except (ValueError, KeyError):  # the last line of a process that was killed while writing
+        file.rename(file.with_suffix(".damaged"))
+        return study(JournalStorage(JournalFileBackend(str(file))))
 
 
 def _distribution(dimension: Dimension) -> Any:

@@ -86,11 +86,19 @@ class Budget:
     n_folds: int = 3
 
     distributions: ClassVar[tuple[str, ...]] = ()
+    #: Whether it comes to an end without a budget.
+    ends: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         problems = []
         if self.trials is not None and self.trials < 1:
             problems.append(f"tuner.trials={self.trials}: at least 1 is expected")
+        if self.trials is None and self.seconds is None and not self.ends:
+            problems.append(
+                "tuner.trials=null, tuner.seconds=null: such a search has no end; give one of them"
+            )
+        if getattr(self, "seed", 0) < 0:
+            problems.append(f"tuner.seed={self.seed}: 0 or more is expected")  # type: ignore[attr-defined]
         if self.seconds is not None and not self.seconds > 0:
             problems.append(f"tuner.seconds={self.seconds}: seconds over 0 are expected")
         if self.n_folds < 2:
@@ -113,6 +121,8 @@ class GridSearch(Budget):
 
     trials: int | None = None
     grid: dict[str, Any] | None = None
+
+    ends: ClassVar[bool] = True
 
     def dimensions(self, model: Mapping[str, Any], about: Mapping[str, Any]) -> list[Dimension]:
         """Return the grid's dimensions."""

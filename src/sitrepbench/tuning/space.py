@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections.abc import Iterator, Mapping
@@ -58,7 +59,7 @@ class Dimension:
         return _is_number(value) and whole and bool(low <= value <= high)
 
     def edge(self, value: Any) -> str:
-        """Return ``lower`` or ``upper`` where a value lies at that edge, else an empty text.
+        """Return ``lower`` or ``upper`` where a value lies at that edge or beyond, else "".
 
         Of choices, only three or more numbers have edges.
         """
@@ -72,6 +73,10 @@ class Dimension:
         else:
             low, high = self.values
             margin = 0.0 if self.kind == "int" else EDGE
+        if value <= low:
+            return "lower"
+        if value >= high:
+            return "upper"
         if self.kind == "log":
             low, high, value = math.log(low), math.log(high), math.log(value)
         if value <= low + margin * (high - low):
@@ -129,9 +134,12 @@ def value_at(model: Mapping[str, Any], path: str) -> Any:
     """Return what stands at a path of a model's configuration; KeyError where nothing does."""
     node: Any = model
     for name in path.split("."):
-        if not isinstance(node, Mapping):
+        if isinstance(node, list) and name.isdigit() and int(name) < len(node):
+            node = node[int(name)]
+        elif isinstance(node, Mapping):
+            node = node[name]
+        else:
             raise KeyError(path)
-        node = node[name]
     return node
 
 
@@ -144,11 +152,12 @@ def with_settings(model: Mapping[str, Any], settings: Mapping[str, Any]) -> dict
     copied: dict[str, Any] = dict(model)
     for path, value in settings.items():
         *parents, last = path.split(".")
-        node = copied
+        node: Any = copied
         for name in parents:
-            node[name] = dict(node[name])
-            node = node[name]
-        node[last] = value
+            key = int(name) if isinstance(node, list) else name
+            node[key] = copy.copy(node[key])
+            node = node[key]
+        node[int(last) if isinstance(node, list) else last] = value
     return copied
 
 
@@ -164,8 +173,9 @@ def check_settings(settings: Mapping[str, Any], model: Mapping[str, Any], *, whe
 def edge_notes(settings: Mapping[str, Any], dimensions: list[Dimension]) -> list[str]:
     """Return a line for each chosen number that lies at the edge of its space."""
     return [
-        f"tuning: {dimension.path}={settings[dimension.path]} lies at the {edge} edge of its space "
-        f"({_range(dimension)}); the optimum may lie beyond"
+        f"tuning: {dimension.path}={settings[dimension.path]} lies "
+        f"{'at' if dimension.contains(settings[dimension.path]) else 'beyond'} the {edge} edge of "
+        f"its space ({_range(dimension)}); the optimum may lie further out"
         for dimension in dimensions
         if (edge := dimension.edge(settings[dimension.path]))
     ]

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sitrepbench.errors import ModelError
+from sitrepbench.errors import ConfigError, ModelError
 from sitrepbench.tuning.inner import InnerFolds
 from sitrepbench.tuning.searches import Given, Search
 from sitrepbench.tuning.space import Dimension, Settings, check_settings, edge_notes, value_at
 from sitrepbench.tuning.trials import Trial, best_of
+
+#: How much of a failed trial's message is kept.
+MAX_ERROR = 300
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,12 @@ def bind(
 ) -> Tuning:
     """Return a tuner bound to a model; `ConfigError` where its space does not fit the model."""
     if isinstance(tuner, Given):
-        check_settings(tuner.settings or {}, model, where="tuner.settings")
+        settings = tuner.settings or {}
+        if not isinstance(settings, Mapping):
+            raise ConfigError(
+                f"tuner.settings: expected paths below the model and values, found {settings!r}"
+            )
+        check_settings(settings, model, where="tuner.settings")
         return Tuning(tuner, model, build)
     return Tuning(tuner, model, build, tuner.dimensions(model, about))
 
@@ -121,11 +129,12 @@ def choose(
         return Chosen(dict(tuner.settings or {}))
     if not tuning.dimensions:
         return Chosen({})
-    started = time.perf_counter()
     inner = folds(tuner.n_folds)
     own = {dim.path: value_at(tuning.model, dim.path) for dim in tuning.dimensions}
     proposals = tuner.proposals(tuning.dimensions, own, seed=seed, file=file)
     trials = list(proposals.earlier)
+    # What an interrupted search has spent counts.
+    started = time.perf_counter() - sum(trial.seconds for trial in trials)
     while tuner.trials is None or len(trials) < tuner.trials:
         spent = time.perf_counter() - started
         # One trial there must be.
@@ -166,6 +175,13 @@ def _try(
     try:
         score = inner.score(prepare(tuning.build(settings)))
         error = ""
-    except Exception as failure:  # a model is anybody's code; one failed trial ends no search
-        score, error = float("nan"), f"{type(failure).__name__}: {failure}"
+    except (
+        Exception,
+        SystemExit,
+    ) as failure:  # a model is anybody's code; one failed trial ends no search
+        score, error = float("nan"), _shortened(f"{type(failure).__name__}: {failure}")
     return Trial(settings, score, time.perf_counter() - started, error)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MAX_ERROR else f"{text[:MAX_ERROR]} ..."
