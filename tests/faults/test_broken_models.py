@@ -21,7 +21,7 @@ LIMIT = 5
 DEEDS = {
     "raise": ("ModelError", "RuntimeError: the matrix is odd ?"),
     "no numbers": ("ModelError", "predict_proba gave NaN or infinite values"),
-    "exit": ("SystemExit", "SystemExit: 3"),
+    "exit": ("ModelError", "SystemExit: 3"),
     "leave": ("killed", "2 times, the last time: its process ended with exit code 4"),
     "kill": ("killed", "2 times, the last time: killed by signal 9 (SIGKILL)"),
     "loop": ("time limit", f"it did not end within {LIMIT} s (executor.time_limit)"),
