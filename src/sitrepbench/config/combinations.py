@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,6 @@ def study_jobs(
     *,
     overrides: Sequence[str] = (),
     config_dirs: Sequence[Path] = (),
-    added: Callable[[tuple[str, ...]], Sequence[str]] = lambda own: (),
 ) -> list[StudyJob]:
     """Return every run of a study, in its order.
 
@@ -80,8 +79,6 @@ def study_jobs(
         Set for all runs. Values for a key that the study sweeps replace the study's own.
     config_dirs : sequence of Path
         Folders of the user's own groups and studies.
-    added : callable
-        What one run sets besides, by its ``own`` values.
 
     Raises
     ------
@@ -92,18 +89,13 @@ def study_jobs(
     with hydra_session(config_dirs) as hydra:
         try:
             if hydra.get_mode(config_name=CONFIG_NAME, overrides=given) is RunMode.MULTIRUN:
-                return _combinations(hydra, study, given, added)
+                return _combinations(hydra, study, given)
         except (HydraException, OmegaConfBaseException) as error:
             raise explained(hydra, error, given) from error
-        return [StudyJob((), check_config(compose_with(hydra, [*given, *added(())])))]
+        return [StudyJob((), check_config(compose_with(hydra, given)))]
 
 
-def _combinations(
-    hydra: Hydra,
-    study: str,
-    given: list[str],
-    added: Callable[[tuple[str, ...]], Sequence[str]],
-) -> list[StudyJob]:
+def _combinations(hydra: Hydra, study: str, given: list[str]) -> list[StudyJob]:
     master = compose_with(hydra, given, run_mode=RunMode.MULTIRUN)
     sweeper: Any = locate(str(master.hydra.sweeper._target_))
     # By name: Hydra loads its plugins a second time, as classes of their own.
@@ -131,8 +123,7 @@ def _combinations(
     swept = parser.parse_overrides(lines)
     (jobs,) = BasicSweeper.split_arguments([*swept, *parsed], max_batch_size=None)
     named = [_own(job, params) for job in jobs]
-    full = [[*job, *added(own)] for job, own in zip(jobs, named, strict=True)]
-    configs = compose_jobs(loader, master, full)
+    configs = compose_jobs(loader, master, jobs)
     return [StudyJob(own, config) for own, config in zip(named, configs, strict=True)]
 
 
