@@ -29,7 +29,7 @@ from sitrepbench.data.dataset import (
 from sitrepbench.data.duplicates import document_groups
 from sitrepbench.errors import ModelError
 from sitrepbench.models.answers import Answers, predict
-from sitrepbench.models.pipeline import unset_seeds
+from sitrepbench.models.pipeline import transform, unset_seeds
 from sitrepbench.predictions import FOLD, KEY_COLUMNS, PART, PREDICTED, REPEAT
 from sitrepbench.protocols.cells import Cell, Plan
 from sitrepbench.reuse.memory import FittedFeatures
@@ -37,9 +37,7 @@ from sitrepbench.reuse.transformed import (
     CellName,
     Matrix,
     Transformed,
-    handed_out,
-    wants_to_write,
-    writeable_copy,
+    shielded,
 )
 from sitrepbench.seeding import seed_for
 from sitrepbench.tuning.inner import InnerFolds
@@ -295,9 +293,7 @@ def _transform(plan: Plan, cell: Cell, fresh: Pipeline) -> Transformed:
             labels = plan.training.frame[LABEL].to_numpy(dtype=object)[cell.train]
             train = features.fit_transform(train, labels)
         fit_done = time.perf_counter()
-        for _, step in features.steps:
-            # Not the pipeline's own: it refuses steps that have learned nothing.
-            test = test if step in (None, "passthrough") else step.transform(test)
+        test = transform(features, test)
         done = time.perf_counter()
     return Transformed(train, test, fit_done - started, done - fit_done, _texts(heard))
 
@@ -305,22 +301,16 @@ def _transform(plan: Plan, cell: Cell, fresh: Pipeline) -> Transformed:
 def _fit(
     unfitted: Any, train: Matrix, labels: Any, heard: list[warnings.WarningMessage]
 ) -> tuple[Any, float]:
-    """Return a fitted clone and the seconds that it took.
+    """Return a fitted clone and the seconds that it took."""
 
-    A model that must write into its input gets a copy of what is kept for others.
-    """
-    model, given = clone(unfitted), handed_out(train)
-    started = time.perf_counter()
-    try:
-        model.fit(given, labels)
-    except Exception as error:
-        if not wants_to_write(error, train):
-            raise
+    def fit(given: Matrix) -> tuple[Any, float]:
         heard.clear()
-        model, given = clone(unfitted), writeable_copy(train)
+        model = clone(unfitted)
         started = time.perf_counter()
         model.fit(given, labels)
-    return model, time.perf_counter() - started
+        return model, time.perf_counter() - started
+
+    return shielded(fit, train)
 
 
 def _answer(
@@ -330,18 +320,15 @@ def _answer(
     heard: list[warnings.WarningMessage],
 ) -> tuple[Answers, float]:
     """Return predicted labels and probabilities, and the seconds that they took."""
-    given, before = handed_out(test), len(heard)
-    started = time.perf_counter()
-    try:
-        answers = answer(model, given)
-    except Exception as error:
-        if not wants_to_write(error, test):
-            raise
+    before = len(heard)
+
+    def ask(given: Matrix) -> tuple[Answers, float]:
         del heard[before:]
-        given = writeable_copy(test)
         started = time.perf_counter()
         answers = answer(model, given)
-    return answers, time.perf_counter() - started
+        return answers, time.perf_counter() - started
+
+    return shielded(ask, test)
 
 
 def _inputs(dataset: Dataset, rows: npt.NDArray[np.int64]) -> pd.DataFrame:

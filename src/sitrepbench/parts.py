@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def is_test_part(part: str) -> bool:
-    """Return whether a part is a test split's, by the rule of the lock: its name, in any case.
+    """Return whether a split is a test split, and locked: its name starts so, in any case.
 
     >>> is_test_part("Test_ood"), is_test_part("dev")
     (True, False)

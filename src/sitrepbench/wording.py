@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from rich.cells import cell_len, set_cell_size
 
 
@@ -17,3 +19,18 @@ def one_line(text: str, most: int | None = None) -> str:
     if most is None or cell_len(plain) <= most:
         return plain
     return set_cell_size(plain, most) if most < 6 else set_cell_size(plain, most - 3) + "..."
+
+
+@dataclass(frozen=True)
+class FailedLine:
+    """A failed run in a list: its name, why it failed, and the command that repeats it."""
+
+    name: str
+    kind: str
+    message: str
+    command: str
+
+    @property
+    def cause(self) -> str:
+        """The error's kind and message, as one text."""
+        return f"{self.kind}: {self.message}"

@@ -21,13 +21,13 @@ from sitrepbench.tracking.ranking import RankedRow, ranking_csv, ranking_page, r
 from sitrepbench.tracking.settings import TrackingSettings
 from sitrepbench.tracking.stores import FoundRun, TrackingStore, open_store
 from sitrepbench.tracking.sweeps import (
-    FailedLine,
     SweepInfo,
     SweepOutcome,
     SweepParent,
     begin_sweep,
     end_sweep,
 )
+from sitrepbench.wording import FailedLine
 
 MakeRecord = Callable[..., RunRecord]
 ENDED = "999999999@1"
@@ -71,7 +71,7 @@ def artifact(settings: TrackingSettings, run_id: str, name: str) -> str:
 def test_a_sweep_is_there_from_the_start_and_told_at_the_end(
     settings: TrackingSettings, sweep: SweepInfo
 ) -> None:
-    failure = FailedLine("rf", "ModelError: it\nraised", "sitrepbench run model=rf")
+    failure = FailedLine("rf", "ModelError", "it\nraised", "sitrepbench run model=rf")
     with open_store(settings) as store:
         parent = begin_sweep(sweep, store)
         run = the_sweep(store)

@@ -20,7 +20,6 @@ from sitrepbench.config.run_config import RunConfig
 from sitrepbench.errors import ConfigError, ModelError, SitrepBenchError, StoreError, TrackingError
 from sitrepbench.report.ranking import print_ranking
 from sitrepbench.report.sweep import (
-    FailedLine,
     Progress,
     SweepDisplay,
     duration,
@@ -34,6 +33,7 @@ from sitrepbench.sweep.planning import SweepRun, check_common, expected_seconds,
 from sitrepbench.sweep.pools import Executor
 from sitrepbench.sweep.session import SweepSession
 from sitrepbench.told import without_passwords
+from sitrepbench.wording import FailedLine
 
 if TYPE_CHECKING:
     from sitrepbench.cli.tracked import TrackedSweep

@@ -19,7 +19,8 @@ from sitrepbench.told import named_as_asked, without_passwords
 from sitrepbench.tracking.background import Tracker
 from sitrepbench.tracking.ranking import RankedRow
 from sitrepbench.tracking.settings import TrackingSettings
-from sitrepbench.tracking.sweeps import FailedLine, SweepInfo, SweepOutcome
+from sitrepbench.tracking.sweeps import SweepInfo, SweepOutcome
+from sitrepbench.wording import FailedLine
 
 
 class TrackedSweep:
@@ -89,7 +90,7 @@ class TrackedSweep:
                 time.monotonic() - self._started,
                 [_ranked(row) for row in rows],
                 [
-                    FailedLine(run.name, f"{run.failure.kind}: {run.failure.message}", run.command)
+                    FailedLine(run.name, run.failure.kind, run.failure.message, run.command)
                     for run in session.runs
                     if run.failure is not None
                 ],

@@ -53,6 +53,7 @@ DECIDING_SOURCES = (
     "seeding.py",
     "data/dataset.py",
     "data/duplicates.py",
+    "parts.py",
     "protocols",
     "features",
     "models",

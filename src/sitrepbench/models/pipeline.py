@@ -65,6 +65,16 @@ def _reads_strings(transformer: Any) -> bool:
     return hasattr(first, "__sklearn_tags__") and bool(get_tags(first).input_tags.string)
 
 
+def transform(steps: Pipeline, rows: Any) -> Any:
+    """Return rows as fitted steps transform them.
+
+    The pipeline's own method refuses steps that have learned nothing, such as hashing.
+    """
+    for _, step in steps.steps:
+        rows = rows if step in (None, "passthrough") else step.transform(rows)
+    return rows
+
+
 def unset_seeds(pipeline: Pipeline) -> list[str]:
     """Return the parameters that seed randomness and that nobody has set, sorted.
 

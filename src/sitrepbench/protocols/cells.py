@@ -10,6 +10,7 @@ import numpy.typing as npt
 from sitrepbench.data.dataset import SPLIT, Dataset
 from sitrepbench.data.duplicates import document_groups
 from sitrepbench.errors import LockedSplitError, ProtocolError
+from sitrepbench.parts import is_test_part
 
 Rows = npt.NDArray[np.int64]
 
@@ -60,17 +61,12 @@ class Plan:
         """The test splits that scoring the cells would read, sorted."""
         splits = self.scored.frame[SPLIT].to_numpy()
         read = {str(name) for cell in self.cells for name in np.unique(splits[cell.test])}
-        return tuple(sorted(name for name in read if is_locked(name)))
-
-
-def is_locked(split: str) -> bool:
-    """Return whether a split is a test split: its name starts with ``test``, in any case."""
-    return split.strip().casefold().startswith("test")
+        return tuple(sorted(name for name in read if is_test_part(name)))
 
 
 def development_rows(dataset: Dataset) -> Rows:
     """Return the rows that development may use: all but the test splits."""
-    locked = dataset.frame[SPLIT].map(is_locked).to_numpy(dtype=bool)
+    locked = dataset.frame[SPLIT].map(is_test_part).to_numpy(dtype=bool)
     return np.flatnonzero(~locked)
 
 
@@ -88,7 +84,7 @@ def check_plan(plan: Plan, *, unlock_reason: str | None) -> tuple[str, ...]:
     """
     splits = plan.training.frame[SPLIT].to_numpy()
     trained = {str(name) for cell in plan.cells for name in np.unique(splits[cell.train])}
-    forbidden = sorted(name for name in trained if is_locked(name))
+    forbidden = sorted(name for name in trained if is_test_part(name))
     if forbidden:
         raise ProtocolError(
             f"dataset {plan.training.name!r}: nothing is ever trained on a test split "
@@ -118,7 +114,7 @@ def _check_groups(plan: Plan) -> None:
     if not plan.fits or plan.scored is not plan.training:
         return
     groups = document_groups(plan.training.frame)
-    locked = plan.training.frame[SPLIT].map(is_locked).to_numpy(dtype=bool)
+    locked = plan.training.frame[SPLIT].map(is_test_part).to_numpy(dtype=bool)
     sealed = np.unique(groups[locked])
     for cell in plan.cells:
         trained = np.unique(groups[cell.train])

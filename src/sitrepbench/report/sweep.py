@@ -12,6 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from sitrepbench.wording import FailedLine
+
 #: Seconds between lines where there is no terminal.
 QUIET_SECONDS = 10.0
 #: How often the display is drawn anew, per second.
@@ -154,16 +156,6 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-@dataclass(frozen=True)
-class FailedLine:
-    """A failed run for the list at the end: its cause and the command that repeats it."""
-
-    name: str
-    kind: str
-    message: str
-    command: str
 
 
 def print_failures(failures: Sequence[FailedLine], console: Console) -> None:

@@ -6,8 +6,9 @@ import copy
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import astuple, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from scipy import sparse
 
 #: An array, a sparse matrix or, where a user's features make one, anything else.
 Matrix = Any
+Result = TypeVar("Result")
 Array = npt.NDArray[Any]
 
 #: The sparse classes that can be kept, by name; their values lie in `SPARSE_PARTS`.
@@ -131,6 +133,19 @@ def wants_to_write(error: Exception, matrix: Matrix) -> bool:
     arrays = arrays_of(matrix) or {}
     frozen = any(not array.flags.writeable for array in arrays.values())
     return frozen and _READ_ONLY.search(str(error)) is not None
+
+
+def shielded(work: Callable[[Matrix], Result], matrix: Matrix) -> Result:
+    """Return what ``work`` makes of a matrix that is kept for others.
+
+    It is called with a copy, a second time, where it has to write into what it is given.
+    """
+    try:
+        return work(handed_out(matrix))
+    except Exception as error:
+        if not wants_to_write(error, matrix):
+            raise
+        return work(writeable_copy(matrix))
 
 
 def _held_bytes(array: Array) -> int:

@@ -29,6 +29,7 @@ from sitrepbench.tracking.entries import (
 )
 from sitrepbench.tracking.ranking import RankedRow, ranking_csv, ranking_page, ranking_svg
 from sitrepbench.tracking.stores import TrackingStore
+from sitrepbench.wording import FailedLine
 
 STATUS = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 #: How many of the ranked runs are linked, and how many the description shows.
@@ -68,15 +69,6 @@ class SweepInfo:
     def name(self) -> str:
         """The name of the parent run."""
         return f"sweep {self.id[:8]}"
-
-
-@dataclass(frozen=True)
-class FailedLine:
-    """A run that failed: its name, why, and the command that repeats it."""
-
-    name: str
-    cause: str
-    command: str
 
 
 @dataclass(frozen=True)

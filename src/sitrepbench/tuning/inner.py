@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,15 +16,8 @@ from sitrepbench.metrics.confusion import grouped_confusions
 from sitrepbench.metrics.scores import macro_f1
 from sitrepbench.models.answers import predict
 from sitrepbench.models.folds import DocumentFolds
-from sitrepbench.reuse.transformed import (
-    Matrix,
-    Transformed,
-    handed_out,
-    wants_to_write,
-    writeable_copy,
-)
-
-Result = TypeVar("Result")
+from sitrepbench.models.pipeline import transform
+from sitrepbench.reuse.transformed import Matrix, Transformed, shielded
 
 
 class InnerFolds:
@@ -69,8 +61,7 @@ class InnerFolds:
                 if features is not None:
                     steps = clone(features)
                     train = steps.fit_transform(train, labels[fitted])
-                    for _, step in steps.steps:
-                        test = test if step in (None, "passthrough") else step.transform(test)
+                    test = transform(steps, test)
                 # A trial that writes into its input must not change what the next one sees.
                 Transformed(train, test, 0.0, 0.0).freeze()
                 self._folds.append((train, labels[fitted], test, codes[held_out]))
@@ -82,9 +73,9 @@ class InnerFolds:
             # The chosen settings are fitted once more, and what is said then is kept.
             warnings.simplefilter("ignore")
             for train, labels, test, codes in self._folds:
-                fitted = _shielded(partial(_fitted, model, labels), train)
+                fitted = shielded(partial(_fitted, model, labels), train)
                 answer = partial(predict, fitted, n_rows=len(codes), labels=self._known)
-                predicted, _ = _shielded(answer, test)
+                predicted, _ = shielded(answer, test)
                 gold.append(codes)
                 answered.append(pd.Index(self._known).get_indexer(pd.Index(predicted)))
         codes = np.concatenate(gold).astype(np.int64)
@@ -100,13 +91,3 @@ class InnerFolds:
 
 def _fitted(model: Any, labels: npt.NDArray[np.object_], train: Matrix) -> Any:
     return clone(model).fit(train, labels)
-
-
-def _shielded(work: Callable[[Matrix], Result], matrix: Matrix) -> Result:
-    """Call with a matrix that is kept; with a copy of it where it has to be written into."""
-    try:
-        return work(handed_out(matrix))
-    except Exception as error:
-        if not wants_to_write(error, matrix):
-            raise
-        return work(writeable_copy(matrix))
