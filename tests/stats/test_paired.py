@@ -7,12 +7,17 @@ from functools import partial
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from sitrepbench.errors import DataError
 from sitrepbench.metrics.confusion import DocumentConfusions
-from sitrepbench.metrics.scores import accuracy, macro_f1
+from sitrepbench.metrics.scores import accuracy, f1_per_label, macro_f1
 from sitrepbench.stats.intervals import jackknife, proportion_interval
-from sitrepbench.stats.paired import paired_difference
+from sitrepbench.stats.paired import (
+    difference_distribution,
+    label_differences,
+    paired_difference,
+)
 
 LABELS = ("a", "b", "c")
 ALL = np.ones(3, dtype=bool)
@@ -106,3 +111,68 @@ def test_other_documents_or_labels_are_refused() -> None:
     relabelled[0, 2, [0, 1]] = relabelled[0, 2, [1, 0]] + [[1.0], [0.0]]
     with pytest.raises(DataError, match=r"same gold labels; 1 document.* 'd000002'"):
         paired_difference(one, replace(other, counts=relabelled), MACRO)
+
+
+def test_p_value_of_a_mean_difference_is_the_paired_t_test() -> None:
+    # One label, documents of one length, all of the same weight: accuracy is a plain mean.
+    rng = np.random.default_rng(7)
+    models, shares = [], []
+    for skill in (0.7, 0.6):
+        right = rng.binomial(20, skill, 15).astype(float)
+        counts = np.zeros((15, 3, 3))
+        counts[:, 0, 0], counts[:, 0, 1] = right, 20 - right
+        models.append(confusions(counts))
+        shares.append(right / 20)
+    found = paired_difference(*models, accuracy)
+    expected = stats.ttest_rel(*shares)
+    assert found.standard_error == pytest.approx(found.estimate / expected.statistic)
+    # Of the label's weight, predictions are a part: documents are not quite of one weight.
+    assert found.degrees_of_freedom == pytest.approx(14, abs=0.2)
+    assert found.p_value == pytest.approx(expected.pvalue, rel=0.05)
+    t = abs(found.estimate) / found.standard_error
+    assert found.p_value == pytest.approx(2 * stats.t.sf(t, found.degrees_of_freedom))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_p_value_and_interval_agree(seed: int) -> None:
+    one, other = draw(25, (1.0, 0.75), np.random.default_rng(seed))
+    found = paired_difference(one, other, MACRO)
+    for level in (0.8, 0.95, 1 - found.p_value - 1e-6, 1 - found.p_value + 1e-6):
+        interval = paired_difference(one, other, MACRO, level=level)
+        assert (interval.low <= 0 <= interval.high) == (found.p_value >= 1 - level)
+
+
+def test_p_values_at_the_edges() -> None:
+    one, _ = draw(20, (1.0, 0.5), np.random.default_rng(0))
+    assert paired_difference(one, one, MACRO).p_value == 1.0
+    all_right, all_wrong = np.zeros((9, 3, 3)), np.zeros((9, 3, 3))
+    all_right[:, 0, 0] = all_wrong[:, 0, 1] = 5
+    assert paired_difference(confusions(all_right), confusions(all_wrong), accuracy).p_value == 0
+    single = draw(1, (1.0, 0.5), np.random.default_rng(1))
+    assert np.isnan(paired_difference(*single, accuracy).p_value)
+
+
+def test_label_differences_are_one_paired_difference_each() -> None:
+    one, other = draw(30, (1.2, 0.6), np.random.default_rng(2))
+    found = label_differences(one, other)
+    assert list(found) == list(LABELS)
+    for index, label in enumerate(LABELS):
+        alone = paired_difference(
+            one, other, lambda counts, at=index: f1_per_label(counts)[..., at]
+        )
+        assert found[label].estimate == pytest.approx(alone.estimate)
+        assert found[label].standard_error == pytest.approx(alone.standard_error)
+        # Its own documents count, not the mean over the labels.
+        assert found[label].degrees_of_freedom != alone.degrees_of_freedom
+    without = np.where(np.arange(3)[:, np.newaxis] == 1, 0, one.counts[0])
+    assert list(label_differences(confusions(without), confusions(without))) == ["a", "c"]
+
+
+def test_resamples_of_a_difference_draw_the_same_documents_for_both() -> None:
+    one, other = draw(80, (1.2, 0.6), np.random.default_rng(4))
+    values = difference_distribution(one, other, MACRO, n_resamples=3000)
+    found = paired_difference(one, other, MACRO)
+    assert values.shape == (3000,)
+    assert values.mean() == pytest.approx(found.estimate, abs=0.01)
+    assert values.std() == pytest.approx(found.standard_error, rel=0.12)
+    assert (difference_distribution(one, one, MACRO, n_resamples=50) == 0).all()

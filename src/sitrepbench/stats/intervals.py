@@ -225,8 +225,28 @@ def bootstrap_distribution(
     ndarray, shape (n_resamples,) or (n_resamples, k)
         Means over the repeats.
     """
+    draws = document_resamples(counts.shape[1], n_resamples=n_resamples, seed=seed)
+    return weighted_scores(counts, statistic, weights=draws)
+
+
+def weighted_scores(counts: Array, statistic: Statistic, *, weights: Array) -> Array:
+    """Score the documents under many weightings at once: drawn often, once or left out.
+
+    Parameters
+    ----------
+    counts : ndarray, shape (n_repeats, n_documents, L, L)
+        Confusion counts.
+    statistic : callable
+        From counts of shape (..., L, L) to scores of shape (...) or (..., k).
+    weights : ndarray, shape (n_weightings, n_documents)
+        Not negative.
+
+    Returns
+    -------
+    ndarray, shape (n_weightings,) or (n_weightings, k)
+        Means over the repeats.
+    """
     n_repeats, n_documents, n_labels, _ = counts.shape
-    draws = document_resamples(n_documents, n_resamples=n_resamples, seed=seed)
     by_document = counts.swapaxes(0, 1).reshape(n_documents, -1)
-    totals = (draws @ by_document).reshape(n_resamples, n_repeats, n_labels, n_labels)
+    totals = (weights @ by_document).reshape(len(weights), n_repeats, n_labels, n_labels)
     return np.asarray(np.asarray(statistic(totals)).mean(axis=1))

@@ -14,15 +14,25 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 from sitrepbench.errors import DataError
 from sitrepbench.metrics.confusion import DocumentConfusions
-from sitrepbench.stats.intervals import Jackknife, Statistic, jackknife, label_effective_documents
+from sitrepbench.metrics.scores import f1_per_label
+from sitrepbench.stats.intervals import (
+    Jackknife,
+    Statistic,
+    bootstrap_distribution,
+    jackknife,
+    label_effective_documents,
+)
 
 Array = npt.NDArray[np.float64]
 
 PAIRED_METHOD = "document jackknife of the difference, Student t"
+
+#: Rounding leaves a trace of a spread where all replicates are the same number.
+_ALIKE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -35,11 +45,21 @@ class PairedDifference:
         Positive where the first is better.
     low, high : float
         The ends of the interval; NaN with fewer than two documents.
+    standard_error : float
+        Of the difference, by the jackknife over documents; NaN with fewer than two.
+    degrees_of_freedom : float
+        Effective documents minus one, at least 1; need not be whole.
+    p_value : float
+        Two-sided, of the hypothesis that the models score the same over all such documents: below
+        ``1 - level`` exactly where the interval leaves out zero. 1 for equal predictions.
     """
 
     estimate: float
     low: float
     high: float
+    standard_error: float
+    degrees_of_freedom: float
+    p_value: float
 
 
 def paired_difference(
@@ -77,33 +97,118 @@ def paired_difference(
     ...     return DocumentConfusions(("a", "b", "c"), ("", "", ""), ("x", "y"), counts, counts)
     >>> share = lambda c: c[..., 0, 0] / c.sum(axis=(-2, -1))
     >>> found = paired_difference(confusions([9, 8, 4]), confusions([7, 7, 1]), share)
-    >>> round(found.estimate, 3)
-    0.2
+    >>> round(found.estimate, 3), round(found.standard_error, 4)
+    (0.2, 0.0577)
     >>> found.low < 0.2 < found.high
     True
     """
-    _check_alike(one, other)
-    effective = np.asarray(min(_effective(one), _effective(other)))
-    first = jackknife(one.counts, statistic, effective_documents=effective)
-    second = jackknife(other.counts, statistic, effective_documents=effective)
-    result = Jackknife(
-        np.asarray(first.estimate - second.estimate),
-        first.replicates - second.replicates,
-        effective,
+    require_same_documents(one, other)
+    effective = np.asarray(min(mean_effective_documents(one), mean_effective_documents(other)))
+    (found,) = _differences(one, other, statistic, effective=effective, level=level)
+    return found
+
+
+def label_differences(
+    one: DocumentConfusions, other: DocumentConfusions, *, level: float = 0.95
+) -> dict[str, PairedDifference]:
+    """Return how much better ``one`` does each label: the difference of its F1, by documents.
+
+    Labels without a gold sentence are left out. The intervals hold label by label, not all at
+    once: over several labels adjust the p-values (`sitrepbench.stats.multiple.holm`).
+
+    Parameters
+    ----------
+    one, other : DocumentConfusions
+        Of the same documents with the same gold labels.
+    level : float
+        The wanted coverage of each interval.
+
+    Raises
+    ------
+    DataError
+        When documents, labels or gold counts differ.
+    """
+    require_same_documents(one, other)
+    effective = np.minimum(
+        label_effective_documents(one.counts), label_effective_documents(other.counts)
     )
-    estimate = float(result.estimate)
-    # NaN with one document; zero where no document makes a difference, as for equal predictions.
-    half = float(stdtrit(result.degrees_of_freedom, 0.5 + level / 2) * result.standard_error)
-    return PairedDifference(estimate, estimate - half, estimate + half)
+    found = _differences(one, other, f1_per_label, effective=effective, level=level)
+    return {
+        label: difference
+        for label, difference, there in zip(one.labels, found, one.supported, strict=True)
+        if there
+    }
 
 
-def _effective(confusions: DocumentConfusions) -> float:
+def difference_distribution(
+    one: DocumentConfusions,
+    other: DocumentConfusions,
+    statistic: Statistic,
+    *,
+    n_resamples: int = 2000,
+    seed: int = 0,
+) -> Array:
+    """Return the difference in resamples of the documents, the same ones for both models.
+
+    For the shape of the difference's distribution, and for how often the order holds. Its
+    percentiles are too narrow an interval for few documents: that is `paired_difference`.
+
+    Parameters
+    ----------
+    one, other : DocumentConfusions
+        Of the same documents with the same gold labels.
+    statistic : callable
+        From confusion counts of shape (..., L, L) to scores of shape (...).
+    n_resamples, seed : int
+        As for `sitrepbench.stats.intervals.document_resamples`.
+
+    Returns
+    -------
+    ndarray, shape (n_resamples,)
+
+    Raises
+    ------
+    DataError
+        When documents, labels or gold counts differ.
+    """
+    require_same_documents(one, other)
+    first, second = (
+        bootstrap_distribution(each.counts, statistic, n_resamples=n_resamples, seed=seed)
+        for each in (one, other)
+    )
+    return np.asarray(first - second)
+
+
+def two_sided_p(estimate: Array, standard_error: Array, degrees_of_freedom: Array) -> Array:
+    """Return how likely Student's t is at least as far from 0 as estimate / standard error.
+
+    Arrays of any shape. Without a spread between documents it is 1 for no difference and 0 for
+    one; NaN where the standard error is NaN.
+
+    >>> import numpy as np
+    >>> round(float(two_sided_p(np.array(2.262), np.array(1.0), np.array(9.0))), 3)
+    0.05
+    """
+    alike = standard_error <= _ALIKE
+    t = np.abs(estimate) / np.where(alike, 1.0, standard_error)
+    t = np.where(alike, np.where(np.abs(estimate) <= _ALIKE, 0.0, np.inf), t)
+    return np.asarray(2 * stdtr(degrees_of_freedom, -t))
+
+
+def mean_effective_documents(confusions: DocumentConfusions) -> float:
     """Return the effective number of documents, mean over the labels that are there."""
     by_label = label_effective_documents(confusions.counts)
     return float(by_label[confusions.supported].mean()) if confusions.supported.any() else 0.0
 
 
-def _check_alike(one: DocumentConfusions, other: DocumentConfusions) -> None:
+def require_same_documents(one: DocumentConfusions, other: DocumentConfusions) -> None:
+    """Refuse two models that were not scored on the same documents with the same gold labels.
+
+    Raises
+    ------
+    DataError
+        When documents, labels or gold counts differ.
+    """
     if one.labels != other.labels:
         raise DataError(f"labels differ: {list(one.labels)} and {list(other.labels)}")
     if one.documents != other.documents:
@@ -120,3 +225,32 @@ def _check_alike(one: DocumentConfusions, other: DocumentConfusions) -> None:
             f"a paired difference needs the same gold labels; {int(differ.sum())} document(s) "
             f"have others, the first is {first!r}"
         )
+
+
+def _differences(
+    one: DocumentConfusions,
+    other: DocumentConfusions,
+    statistic: Statistic,
+    *,
+    effective: Array,
+    level: float,
+) -> list[PairedDifference]:
+    """Return the difference of each score, one for a statistic of shape (...)."""
+    first = jackknife(one.counts, statistic, effective_documents=effective)
+    second = jackknife(other.counts, statistic, effective_documents=effective)
+    result = Jackknife(
+        np.asarray(first.estimate - second.estimate),
+        first.replicates - second.replicates,
+        effective,
+    )
+    # NaN with one document; zero where no document makes a difference, as for equal predictions.
+    error, freedom = result.standard_error, result.degrees_of_freedom
+    half = stdtrit(freedom, 0.5 + level / 2) * error
+    p_values = two_sided_p(result.estimate, error, freedom)
+    columns = np.broadcast_arrays(
+        result.estimate, result.estimate - half, result.estimate + half, error, freedom, p_values
+    )
+    return [
+        PairedDifference(*(float(value) for value in row))
+        for row in zip(*(np.atleast_1d(column) for column in columns), strict=True)
+    ]
