@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
+from sitrepbench.calibration.calibrators import Calibrator
 from sitrepbench.environment import peak_memory_mb, reset_peak_memory
 from sitrepbench.errors import ModelError
 from sitrepbench.fitting import CellResult, Tuned, choose_settings, fit_cell, fits_of
@@ -63,6 +64,7 @@ def execute(
     features_key: str = "",
     dear: bool = False,
     tuned: Tuned | None = None,
+    calibrator: Calibrator | None = None,
 ) -> RunResult:
     """Fit and predict every cell of a plan.
 
@@ -85,6 +87,9 @@ def execute(
         Whether the features are worth the disk.
     tuned : Tuned or None
         What chooses the model's settings, cell by cell, from the cell's training rows.
+    calibrator : Calibrator or None
+        What mends the probabilities, fitted on inner folds of each cell's training rows; the
+        predicted labels stay the model's own.
 
     Raises
     ------
@@ -123,12 +128,14 @@ def execute(
                 dear=dear,
                 tuned=tuned,
                 chosen=chosen,
+                calibrator=calibrator,
             )
         )
         if on_cell is not None:
             on_cell(done, len(fits))
     caught = Counter(note for result in results for note in result.notes)
     notes = tuple(f"{text} ({count} times)" for text, count in caught.items())
+    notes += tuple(_calibrator_notes(results))
     rows = results[0].rows
     if len(results) > 1:
         rows = pd.concat([result.rows for result in results], ignore_index=True)
@@ -139,6 +146,14 @@ def execute(
         notes,
         *_tuning_tables(results),
     )
+
+
+def _calibrator_notes(results: list[CellResult]) -> Iterator[str]:
+    """Yield one line per parameter of the fitted calibrators, over all cells."""
+    for name in dict.fromkeys(name for result in results for name in result.calibrator):
+        values = [result.calibrator[name] for result in results]
+        among = f" to {max(values):.3g}, {len(values)} cells" if len(values) > 1 else ""
+        yield f"calibrator: {name} {min(values):.3g}{among}"
 
 
 def _tuning_tables(results: list[CellResult]) -> tuple[pd.DataFrame, list[dict[str, Any]], float]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -18,6 +18,8 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
+from sitrepbench.calibration.calibrators import Calibrator, Fitted
+from sitrepbench.calibration.values import check_answers, label_values
 from sitrepbench.data.dataset import (
     DOCUMENT_ID,
     DOMAIN,
@@ -28,7 +30,7 @@ from sitrepbench.data.dataset import (
 )
 from sitrepbench.data.duplicates import document_groups
 from sitrepbench.errors import ModelError
-from sitrepbench.models.answers import Answers, predict
+from sitrepbench.models.answers import predict
 from sitrepbench.models.pipeline import transform, unset_seeds
 from sitrepbench.predictions import FOLD, KEY_COLUMNS, PART, PREDICTED, REPEAT
 from sitrepbench.protocols.cells import Cell, Plan
@@ -40,7 +42,7 @@ from sitrepbench.reuse.transformed import (
     shielded,
 )
 from sitrepbench.seeding import seed_for
-from sitrepbench.tuning.inner import InnerFolds
+from sitrepbench.tuning.inner import Answer, InnerFolds
 from sitrepbench.tuning.tune import Chosen, Tuning, choose
 
 #: Between the parts that one fit is asked about.
@@ -121,12 +123,16 @@ class CellTiming:
 
 @dataclass(frozen=True)
 class CellResult:
-    """What one cell gives: its prediction rows, what it cost, and the warnings that were heard."""
+    """What one cell gives: its prediction rows, what it cost, and the warnings that were heard.
+
+    ``chosen`` is what a tuner chose, ``calibrator`` a fitted calibrator's parameters by name.
+    """
 
     rows: pd.DataFrame
     timing: CellTiming
     notes: tuple[str, ...]
     chosen: Chosen | None = None
+    calibrator: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -158,18 +164,6 @@ def choose_settings(
     name = f"{cell.part}-{cell.repeat}-{cell.fold}"
     where = f"{cell.part}, repeat {cell.repeat}, fold {cell.fold}"
     fresh, _ = _seeded(pipeline, cell, seed)
-    labels = plan.training.frame[LABEL].to_numpy(dtype=object)[cell.train]
-
-    def folds(n_folds: int) -> InnerFolds:
-        return InnerFolds(
-            _inputs(plan.training, cell.train),
-            labels,
-            fresh[:-1] if len(fresh.steps) > 1 else None,
-            # The clusters that the dataset declares, which a model does not see.
-            groups=document_groups(plan.training.frame)[cell.train],
-            known=plan.training.labels,
-            n_folds=n_folds,
-        )
 
     def prepare(model: Any) -> Any:
         return _seeded(_with_model(pipeline, model), cell, seed)[0].steps[-1][1]
@@ -177,12 +171,37 @@ def choose_settings(
     with _blaming("tuning", where):
         return choose(
             tuned.tuning,
-            folds,
+            partial(_inner_folds, plan, cell, fresh),
             prepare=prepare,
             seed=seed_for("tuner", repeat=cell.repeat, fold=cell.fold),
             file=None if tuned.folder is None else tuned.folder / f"{name}.log",
             on_trial=on_trial,
         )
+
+
+def _inner_folds(plan: Plan, cell: Cell, fresh: Pipeline, n_folds: int) -> InnerFolds:
+    """Return inner folds of a cell's training rows; ``fresh`` is seeded for the cell."""
+    return InnerFolds(
+        _inputs(plan.training, cell.train),
+        plan.training.frame[LABEL].to_numpy(dtype=object)[cell.train],
+        fresh[:-1] if len(fresh.steps) > 1 else None,
+        # The clusters that the dataset declares, which a model does not see.
+        groups=document_groups(plan.training.frame)[cell.train],
+        known=plan.training.labels,
+        n_folds=n_folds,
+    )
+
+
+def _calibrated(
+    calibrator: Calibrator, plan: Plan, cell: Cell, fresh: Pipeline, model: Any
+) -> Fitted:
+    """Return a calibrator fitted on held-out answers about a cell's training rows."""
+    check_answers(model)
+    found = _inner_folds(plan, cell, fresh, calibrator.n_folds).answers(
+        fresh.steps[-1][1], label_values
+    )
+    values, codes = zip(*found, strict=True)
+    return calibrator.fit(np.concatenate(values), np.concatenate(codes))
 
 
 def _with_model(pipeline: Pipeline, model: Any) -> Pipeline:
@@ -201,6 +220,7 @@ def fit_cell(
     dear: bool = False,
     tuned: Tuned | None = None,
     chosen: Chosen | None = None,
+    calibrator: Calibrator | None = None,
 ) -> CellResult:
     """Fit a clone of ``pipeline`` and predict its test rows; see `execute`."""
     cell = fit.cell
@@ -227,6 +247,17 @@ def fit_cell(
             model, fit_seconds = _fit(unfitted, features.train, labels, heard)
         answer = partial(predict, n_rows=len(cell.test), labels=plan.training.labels)
         answers, predict_seconds = _answer(answer, model, features.test, heard)
+    mended = Fitted(np.asarray)
+    if calibrator is not None:
+        with _blaming(type(calibrator).__name__, where):
+            started = time.perf_counter()
+            mended = _calibrated(calibrator, plan, cell, fresh, model)
+            fit_seconds += time.perf_counter() - started
+            asked = partial(label_values, n_rows=len(cell.test), labels=plan.training.labels)
+            values, seconds = _answer(asked, model, features.test, heard)
+            # The label stays the model's own: a calibrator says how sure it may be.
+            answers = (answers[0], mended.apply(values))
+            predict_seconds += seconds
     timing = CellTiming(
         cell.part,
         cell.repeat,
@@ -239,7 +270,8 @@ def fit_cell(
         found is not None,
     )
     notes += chosen.notes if chosen is not None else ()
-    return CellResult(_rows(plan, fit, *answers), timing, (*notes, *_texts(heard)), chosen)
+    rows = _rows(plan, fit, *answers)
+    return CellResult(rows, timing, (*notes, *_texts(heard)), chosen, mended.told)
 
 
 def _seeded(
@@ -314,15 +346,15 @@ def _fit(
 
 
 def _answer(
-    answer: Callable[[Any, Matrix], Answers],
+    answer: Callable[[Any, Matrix], Answer],
     model: Any,
     test: Matrix,
     heard: list[warnings.WarningMessage],
-) -> tuple[Answers, float]:
-    """Return predicted labels and probabilities, and the seconds that they took."""
+) -> tuple[Answer, float]:
+    """Return what a fitted model answers, and the seconds that it took."""
     before = len(heard)
 
-    def ask(given: Matrix) -> tuple[Answers, float]:
+    def ask(given: Matrix) -> tuple[Answer, float]:
         del heard[before:]
         started = time.perf_counter()
         answers = answer(model, given)

@@ -13,10 +13,17 @@ from typing import Any
 
 from sklearn.pipeline import Pipeline
 
+from sitrepbench.calibration.calibrators import Calibrator
+from sitrepbench.config.bound import (
+    bound_calibrator,
+    bound_tuner,
+    check_trains,
+    unused_tuner,
+)
 from sitrepbench.config.key import content_key, key_parts
-from sitrepbench.config.run_config import ABOUT, RunConfig, build
+from sitrepbench.config.run_config import RunConfig, build
 from sitrepbench.config.schema import Resume
-from sitrepbench.config.studies import check_study_name, final_test_reason
+from sitrepbench.config.studies import check_study_name, final_test_reason, is_published
 from sitrepbench.config.targets import TARGET
 from sitrepbench.data.dataset import Dataset
 from sitrepbench.environment import describe_environment
@@ -42,9 +49,7 @@ from sitrepbench.told import (
     uses_features,
     without_passwords,
 )
-from sitrepbench.tuning.searches import Given
-from sitrepbench.tuning.space import Settings, with_settings
-from sitrepbench.tuning.tune import Tuning, bind
+from sitrepbench.tuning.tune import Tuning
 
 RUN_NAME_LENGTH = 18
 
@@ -76,6 +81,8 @@ class PreparedRun:
         the sentences itself.
     tuning : Tuning or None
         What chooses the model's settings, bound to the model.
+    calibrator : Calibrator or None
+        What mends its probabilities.
     """
 
     config: RunConfig
@@ -88,6 +95,7 @@ class PreparedRun:
     notes: tuple[str, ...]
     shares: str = ""
     tuning: Tuning | None = None
+    calibrator: Calibrator | None = None
 
 
 @dataclass(frozen=True)
@@ -148,11 +156,8 @@ def prepare(config: RunConfig, *, reason: str | None = None) -> PreparedRun:
         json.dumps(config.tree["protocol"], sort_keys=True),
         bool(reason.strip()),
     )
-    tuning = bound_tuner(config)
-    if tuning is not None and tuning.searches and not plan.fits:
-        raise ConfigError(
-            "protocol 'score' trains on nothing, so there is nothing to tune on; use tuner=none"
-        )
+    tuning, calibrator = bound_tuner(config), bound_calibrator(config)
+    check_trains(plan, tuning, calibrator)
     parts = key_parts(config, plan, pipeline, tuning)
     notes = list(plan.training.notes)
     if plan.scored is not plan.training:
@@ -162,11 +167,7 @@ def prepare(config: RunConfig, *, reason: str | None = None) -> PreparedRun:
             f"features={config.names['features']} does not apply: {config.names['model']} reads "
             "the sentences itself"
         )
-    if tuning is not None and not tuning.changes and not isinstance(tuning.tuner, Given):
-        kind = "grid" if config.names["tuner"] == "grid" else "space"
-        notes.append(
-            f"tuner={config.names['tuner']} does not apply: {config.names['model']} has no {kind}"
-        )
+    notes += unused_tuner(config, tuning)
     return PreparedRun(
         config,
         plan,
@@ -178,20 +179,8 @@ def prepare(config: RunConfig, *, reason: str | None = None) -> PreparedRun:
         tuple(notes),
         features_key(parts, plan, pipeline),
         tuning,
+        calibrator,
     )
-
-
-def bound_tuner(config: RunConfig) -> Tuning | None:
-    """Return the tuner bound to the model, None where there is none."""
-    tuner = config.build("tuner")
-    if tuner is None:
-        return None
-    node = config.tree["model"]
-
-    def with_chosen(settings: Settings) -> Any:
-        return build(with_settings(node, settings), path="model")
-
-    return bind(tuner, node, node.get(ABOUT) or {}, with_chosen)
 
 
 def forget_data() -> None:
@@ -311,6 +300,7 @@ def _compute(
                 features_key=prepared.shares,
                 dear=is_dear(prepared.config.tree["features"]),
                 tuned=_tuned(prepared, store),
+                calibrator=prepared.calibrator,
             ),
             describe_environment(),
         )
@@ -394,6 +384,16 @@ def _looks(prepared: PreparedRun) -> list[Look]:
     scored = prepared.plan.scored
     declared = "" if prepared.config.unlock_reason else (prepared.config.study or "")
     return [
-        Look(scored.name, scored.digest, split, prepared.key, prepared.reason, by, time_, declared)
+        Look(
+            scored.name,
+            scored.digest,
+            split,
+            prepared.key,
+            prepared.reason,
+            by,
+            time_,
+            declared,
+            reproduction=bool(declared) and is_published(prepared.config),
+        )
         for split in prepared.locked
     ]

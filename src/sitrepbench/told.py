@@ -9,6 +9,7 @@ from typing import Any
 from sklearn.pipeline import Pipeline
 
 from sitrepbench.config.run_config import RunConfig
+from sitrepbench.config.targets import TARGET
 from sitrepbench.data.dataset import Dataset
 from sitrepbench.metrics.summary import Summary, summarise
 from sitrepbench.models.pipeline import reads_frame
@@ -23,6 +24,7 @@ _PASSWORD = re.compile(r"(://[^/:@\s]*:)[^/@\s]+@")
 _UNTOLD = (
     "dataset",
     "tuner",
+    "calibrator",
     "tracking",
     "executor",
     "results_dir",
@@ -71,6 +73,8 @@ def run_name(config: RunConfig, pipeline: Pipeline) -> str:
         parents, _, last = key.rpartition(".")
         if (parents or key == "seed") and parents.split(".")[0] not in _UNTOLD:
             pieces.append(f"{last}={value}")
+    if config.tree["calibrator"].get(TARGET) is not None:
+        pieces.append(config.short_name("calibrator"))
     if uses_features(config, pipeline.steps[-1][1]):
         pieces.append(config.short_name("features"))
     name = pieces[0]

@@ -12,7 +12,7 @@ from sitrepbench.config.compose import compose
 from sitrepbench.config.key import DECIDING, LEFT_OUT
 from sitrepbench.config.run_config import check_config
 from sitrepbench.config.schema import RunSchema
-from sitrepbench.runs import forget_data, prepare
+from sitrepbench.runs import PreparedRun, forget_data, prepare
 
 ROWS = [
     (f"d{document}", f"sentence {document} {position} {label}", label)
@@ -37,8 +37,12 @@ def _write(file: Path, rows: list[tuple[str, str, str]]) -> None:
 
 
 def key(file: Path, *overrides: str, config_dirs: tuple[Path, ...] = ()) -> str:
+    return prepared(file, *overrides, config_dirs=config_dirs).key
+
+
+def prepared(file: Path, *overrides: str, config_dirs: tuple[Path, ...] = ()) -> PreparedRun:
     given = [f"dataset.path={file}", "protocol.n_folds=3", *overrides]
-    return prepare(check_config(compose(given, config_dirs=config_dirs))).key
+    return prepare(check_config(compose(given, config_dirs=config_dirs)))
 
 
 def test_a_seed_that_nothing_draws_from_changes_no_key(table: Path) -> None:
@@ -86,6 +90,7 @@ DIFFERENT = [
     ["protocol.n_repeats=2"],
     ["seed=1"],  # a linear SVM draws random numbers
     ["+model.max_iter=99"],
+    ["calibrator=temperature"],
 ]
 
 
@@ -97,6 +102,17 @@ def test_what_decides_predictions_changes_the_key(table: Path, overrides: list[s
 def test_every_top_level_key_is_counted_or_left_out_for_a_reason() -> None:
     assert {item.name for item in fields(RunSchema)} == {*DECIDING, *LEFT_OUT}
     assert not set(DECIDING) & set(LEFT_OUT)
+
+
+def test_a_calibrator_counts_only_where_one_is_chosen(table: Path) -> None:
+    plain = prepared(table).parts
+    assert "calibrator" not in plain["config"]
+    assert not [name for name in plain["sources"] if name.startswith("calibration/")]
+    mended = prepared(table, "calibrator=platt").parts
+    assert mended["config"]["calibrator"]["_target_"] == "sitrepbench.calibration.Platt"
+    assert "calibration/calibrators.py" in mended["sources"]
+    assert key(table, "calibrator=platt") != key(table, "calibrator=isotonic")
+    assert key(table, "calibrator=platt") != key(table, "calibrator=platt", "calibrator.n_folds=3")
 
 
 def test_features_do_not_count_where_they_do_not_apply(table: Path) -> None:

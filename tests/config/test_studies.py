@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from sitrepbench.config import compose as compose_module
 from sitrepbench.config import studies
 from sitrepbench.config.compose import hydra_session
 from sitrepbench.config.run_config import RunConfig
-from sitrepbench.config.studies import final_test_reason
+from sitrepbench.config.studies import final_test_reason, is_published
 from sitrepbench.config.sweeping import JobComposer
 from sitrepbench.errors import ConfigError
 from sitrepbench.resources import resource_folder
@@ -118,3 +119,16 @@ def test_many_runs_of_a_study_ask_git_and_hydra_once(
         assert final_test_reason(run) == "the paper"
     assert len(asked) == 4
     assert studies._declared.cache_info().misses - composed == 2
+
+
+def test_a_run_is_published_once_its_results_are_committed(project: Path) -> None:
+    commit(project)
+    (run,) = runs("seed=1")
+    assert not is_published(run)
+    (project / "experiments" / "final").mkdir()
+    expected = project / "experiments" / "final" / "expected.json"
+    expected.write_text(json.dumps({"runs": [{"overrides": ["model=keyword_rules", "seed=1"]}]}))
+    assert not is_published(run)
+    commit(project)
+    assert is_published(run)
+    assert not is_published(runs("seed=2")[0])

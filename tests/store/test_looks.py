@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sitrepbench.errors import StoreError
-from sitrepbench.store.looks import Look, LookLedger
+from sitrepbench.store.looks import Look, LookKind, LookLedger
 
 
 def look(key: str = "k", digest: str = "d") -> Look:
@@ -36,3 +37,10 @@ def test_a_damaged_line_is_told_not_skipped(tmp_path: Path) -> None:
     ledger.path.write_text(ledger.path.read_text() + "{broken\n")
     with pytest.raises(StoreError, match="line 2: not a look"):
         ledger.read()
+
+
+def test_a_look_counts_as_what_it_is() -> None:
+    declared = replace(look(), study="baselines")
+    assert look().kind is LookKind.by_hand
+    assert declared.kind is LookKind.study
+    assert replace(declared, reproduction=True).kind is LookKind.reproduction

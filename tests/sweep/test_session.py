@@ -12,7 +12,7 @@ import pytest
 
 from sitrepbench import runs
 from sitrepbench.config.run_config import RunConfig
-from sitrepbench.errors import ConfigError, DataError, StoreError
+from sitrepbench.errors import ConfigError, DataError, LockedSplitError, StoreError
 from sitrepbench.processes import this_host, this_process
 from sitrepbench.runs import forget_data
 from sitrepbench.store.failures import FailedRuns
@@ -23,7 +23,14 @@ from sitrepbench.sweep import worker
 from sitrepbench.sweep.interruption import Terminated
 from sitrepbench.sweep.jobs import Reply, State
 from sitrepbench.sweep.ledger import ATTEMPTS_FOLDER, SWEEPS_FOLDER, SweepLedger
-from sitrepbench.sweep.planning import Planner, SweepRun, check_common, expected_seconds, study_of
+from sitrepbench.sweep.planning import (
+    Planner,
+    SweepRun,
+    check_common,
+    check_looks,
+    expected_seconds,
+    study_of,
+)
 from sitrepbench.sweep.session import SweepSession
 
 Compose = Callable[..., RunConfig]
@@ -282,6 +289,21 @@ def test_what_a_sweep_has_one_of_must_not_differ(three: list[RunConfig], name: s
     with pytest.raises(ConfigError, match=f"^{name} differs"):
         check_common([three[0], other])
     check_common(three)
+
+
+def test_a_sweep_cannot_look_at_a_test_split_by_hand(compose: Compose) -> None:
+    config = compose(*NB, "unlock.reason=the paper")
+    look = Planner().prepare(config)
+    assert look.job is not None
+    check_looks([look, look])
+    # As it is kept for a run that reads a locked split.
+    look.prepared = runs.prepare(config)
+    other = replace(look, job=replace(look.job, key="another"))
+    check_looks([look, look])
+    declared = replace(other, config=compose(*NB))
+    check_looks([look, declared])
+    with pytest.raises(LockedSplitError, match=r"^2 runs .*\n  sitrepbench run "):
+        check_looks([look, other])
 
 
 def test_a_run_without_a_study_is_adhoc(three: list[RunConfig]) -> None:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from sitrepbench.runs import PreparedRun
 
 DONE, FAILED = 0, 1
+#: The group that records of earlier versions do not have.
+CALIBRATOR = "calibrator"
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,9 @@ def rebuilt(
         When it is of another version of this program, or names what is not there any more.
     """
     known = set(RunSchema.__dataclass_fields__)
+    # Runs that were recorded before there were calibrators had none.
+    tree = {CALIBRATOR: {TARGET: None}, **tree}
+    names = {CALIBRATOR: "none", **names}
     odd = sorted(known ^ set(tree))
     if odd:
         raise ConfigError(

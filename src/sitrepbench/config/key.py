@@ -33,7 +33,7 @@ KEY_LENGTH = 16
 #: Length of a file's digest, hexadecimal digits.
 DIGEST_LENGTH = 16
 #: The parts of the configuration that decide predictions; the rest of the top level does not.
-DECIDING = ("protocol", "features", "model", "tuner")
+DECIDING = ("protocol", "features", "model", "tuner", "calibrator")
 #: What the top level leaves out, each for its reason; a test holds that nothing is forgotten.
 LEFT_OUT = {
     "dataset": "its digest stands for it",
@@ -66,6 +66,8 @@ CHECKING_SOURCES = frozenset(
 )
 #: Sources of the score by which a search chooses.
 SCORE_SOURCES = ("metrics/confusion.py", "metrics/scores.py")
+#: Sources of the calibrators, which count where one is chosen.
+CALIBRATION_SOURCES = "calibration"
 #: Whether a step draws random numbers, by what it is made of.
 _KNOWN_DRAWS: dict[str, bool] = {}
 _KNOWN_LIMIT = 10_000
@@ -86,6 +88,10 @@ def key_parts(
     if reads_frame(model):
         deciding["features"] = None
     deciding["tuner"] = tuner_part(config, tuning)
+    calibrated = config.tree["calibrator"].get(TARGET) is not None
+    if not calibrated:
+        # Runs without one have the keys that they had before there were calibrators.
+        del deciding["calibrator"]
     if isinstance(deciding["protocol"], dict):
         # The digest stands for a protocol's second dataset as well.
         deciding["protocol"].pop("target", None)
@@ -104,7 +110,11 @@ def key_parts(
         "contents": contents,
         "seed": config.seed if _draws(pipeline, deciding, own_code) else None,
         "data": {"training": plan.training.digest, "scored": plan.scored.digest},
-        "sources": {**source_digests(), **_search_sources(tuning)},
+        "sources": {
+            **source_digests(),
+            **_search_sources(tuning),
+            **(_calibration_sources() if calibrated else {}),
+        },
         "own_code": own_code,
         "versions": _versions(config, tuning),
     }
@@ -161,6 +171,13 @@ def _search_sources(tuning: Tuning | None) -> Mapping[str, str]:
         return {}
     package = Path(sitrepbench.__file__).parent
     return _digests([package / name for name in SCORE_SOURCES], package)
+
+
+@lru_cache(maxsize=1)
+def _calibration_sources() -> Mapping[str, str]:
+    """Return the sources that decide how probabilities are mended."""
+    package = Path(sitrepbench.__file__).parent
+    return _digests(sorted((package / CALIBRATION_SOURCES).rglob("*.py")), package)
 
 
 def _targets(node: Any) -> Iterator[str]:

@@ -14,7 +14,16 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 #: The config groups, in the order in which people think of them.
-GROUPS = ("dataset", "protocol", "features", "model", "tuner", "executor", "tracking")
+GROUPS = (
+    "dataset",
+    "protocol",
+    "features",
+    "model",
+    "tuner",
+    "calibrator",
+    "executor",
+    "tracking",
+)
 
 
 class Resume(Enum):
@@ -42,6 +51,7 @@ class RunSchema:
     features: dict[str, Any] = MISSING
     model: dict[str, Any] = MISSING
     tuner: dict[str, Any] = MISSING
+    calibrator: dict[str, Any] = MISSING
     executor: dict[str, Any] = MISSING
     tracking: dict[str, Any] = MISSING
     seed: int = 0

@@ -23,7 +23,7 @@ from sitrepbench.resources import resource_folder
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 #: What a declared look is for: the study's own data, splits, features and models.
-_HELD = ("dataset", "protocol", "features", "model", "seed")
+_HELD = ("dataset", "protocol", "features", "model", "calibrator", "seed")
 #: The tuner that searches nothing.
 GIVEN = "sitrepbench.tuning.Given"
 
@@ -95,6 +95,25 @@ def final_test_reason(config: RunConfig) -> str | None:
 def expectations_file(study: str) -> Path:
     """Return where a study's committed results stand, whether or not there are any."""
     return resource_folder("experiments") / study / "expected.json"
+
+
+def is_published(config: RunConfig) -> bool:
+    """Return whether a study's committed results have a run, whatever its settings are now."""
+    if config.study is None:
+        return False
+    path = resource_folder("experiments") / f"{config.study}.yaml"
+    try:
+        content = _content(path.read_text(encoding="utf-8"))
+        chosen = _listed(content, config.overrides)
+        file = expectations_file(config.study)
+        text = file.read_text(encoding="utf-8")
+        return (
+            chosen is not None
+            and any(set(run["overrides"]) == set(chosen) for run in json.loads(text)["runs"])
+            and _as_committed(file, text, _git_state(file))
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
 
 
 def _is_refit(tuner: Mapping[str, Any], file: Path, chosen: Sequence[str]) -> bool:

@@ -38,8 +38,8 @@ class Search:
 
 def search_of(config: RunConfig) -> Search:
     """Return what a run that is not refitted would search."""
+    from sitrepbench.config.bound import bound_tuner
     from sitrepbench.config.key import tuner_part
-    from sitrepbench.runs import bound_tuner
 
     try:
         part = tuner_part(config, bound_tuner(config))

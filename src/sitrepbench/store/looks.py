@@ -7,6 +7,7 @@ import json
 import subprocess
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 
 from filelock import FileLock
@@ -14,6 +15,14 @@ from filelock import FileLock
 from sitrepbench.errors import StoreError
 
 LEDGER_FILE = "looks.jsonl"
+
+
+class LookKind(StrEnum):
+    """What looks are counted as."""
+
+    by_hand = "by hand"
+    study = "declared by a study"
+    reproduction = "reproduction"
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,9 @@ class Look:
         ISO 8601, UTC.
     study : str
         The study that declared it, empty for a look by hand.
+    reproduction : bool
+        Whether the study's results of this run were committed before: numbers that are known
+        are read again.
     """
 
     dataset: str
@@ -46,6 +58,14 @@ class Look:
     by: str
     time: str
     study: str = ""
+    reproduction: bool = False
+
+    @property
+    def kind(self) -> LookKind:
+        """What it counts as."""
+        if not self.study:
+            return LookKind.by_hand
+        return LookKind.reproduction if self.reproduction else LookKind.study
 
 
 class LookLedger:

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 
 from sitrepbench.commands import repeat_command
 from sitrepbench.config.run_config import RunConfig
-from sitrepbench.errors import ConfigError, DataError, ProtocolError, SitrepBenchError
+from sitrepbench.errors import (
+    ConfigError,
+    DataError,
+    LockedSplitError,
+    ProtocolError,
+    SitrepBenchError,
+)
 from sitrepbench.runs import PreparedRun, prepare
 from sitrepbench.store.index import IndexRow
 from sitrepbench.sweep.jobs import Failure, Job, State
@@ -114,6 +120,29 @@ def check_common(configs: Sequence[RunConfig]) -> None:
             raise ConfigError(
                 f"{name} differs among the runs, but a sweep has one: start a sweep for each"
             )
+
+
+def check_looks(runs: Iterable[SweepRun]) -> None:
+    """Refuse a sweep that would read a test split for several runs, unless its study declares it.
+
+    Whoever scores many settings on the test split, and can pick the best, has tuned on it.
+
+    Raises
+    ------
+    LockedSplitError
+        With the number of runs.
+    """
+    by_hand = {run.key: run for run in runs if run.prepared and run.config.unlock_reason}
+    if len(by_hand) > 1:
+        first = next(iter(by_hand.values()))
+        raise LockedSplitError(
+            f"{len(by_hand)} runs of this sweep would read a locked test split because of "
+            "unlock.reason. That is for one run, chosen before on dev or by cross-validation, "
+            "such as:\n"
+            f"  {first.command}\n"
+            "Several are compared on a test split in a committed study that declares final_test; "
+            "see docs/protocols.md"
+        )
 
 
 def study_of(config: RunConfig) -> str:

@@ -32,7 +32,7 @@ from sitrepbench.sweep.ledger import (
     sweep_id,
 )
 from sitrepbench.sweep.marks import Marks
-from sitrepbench.sweep.planning import Planner, SweepRun, check_common
+from sitrepbench.sweep.planning import Planner, SweepRun, check_common, check_looks
 from sitrepbench.sweep.pools import Executor, Pool
 from sitrepbench.sweep.schedule import Scheduler, Settings
 from sitrepbench.sweep.worker import keep_failure
@@ -156,6 +156,8 @@ class SweepSession:
         ------
         ConfigError
             When the runs differ in what a sweep has one of, or the executor cannot be used.
+        LockedSplitError
+            When several runs would read a test split that no study declares.
         KeyboardInterrupt, Terminated
             When it was told to end at once.
         """
@@ -166,6 +168,7 @@ class SweepSession:
             executor: Executor = configs[0].build("executor")
             executor.warm_up()
             batch = self._prepare_all(configs)
+            check_looks(self.runs)
             if self.interrupted:
                 # Without all keys it would be another sweep's ledger.
                 return batch

@@ -13,8 +13,10 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from sitrepbench.metrics.calibration import Calibration, calibration_of
 from sitrepbench.metrics.summary import Summary
 from sitrepbench.store.record import PREDICTIONS_FILE, RunRecord
+from sitrepbench.tracking.calibration_pages import calibration_section
 from sitrepbench.tracking.trial_pages import trials_section
 
 REPORT_FILE = "report.html"
@@ -44,7 +46,8 @@ def write_artifacts(record: RunRecord, summaries: Mapping[str, Summary], folder:
         json.dumps(record.environment, indent=1, sort_keys=True, default=str) + "\n",
         encoding="utf-8",
     )
-    (folder / REPORT_FILE).write_text(report_page(record, summaries), encoding="utf-8")
+    page = report_page(record, summaries, _calibrations(record, summaries))
+    (folder / REPORT_FILE).write_text(page, encoding="utf-8")
     tables = folder / "tables"
     tables.mkdir(exist_ok=True)
     trials = record.trials()
@@ -69,6 +72,17 @@ def write_artifacts(record: RunRecord, summaries: Mapping[str, Summary], folder:
             ["gold \\ predicted", *matrix.columns],
             ((label, *counts) for label, counts in rows),
         )
+
+
+def _calibrations(
+    record: RunRecord, summaries: Mapping[str, Summary]
+) -> dict[str, Calibration | None]:
+    """Return the calibration of the parts that have probabilities."""
+    # The table is read only where it has something to say.
+    if not any("log_loss" in summary.metrics for summary in summaries.values()):
+        return {}
+    table = record.predictions()
+    return {part: calibration_of(table.part(part)) for part in summaries}
 
 
 def _write_csv(path: Path, heads: Iterable[str], rows: Iterable[tuple[object, ...]]) -> None:
@@ -100,13 +114,20 @@ def _link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def report_page(record: RunRecord, summaries: Mapping[str, Summary]) -> str:
-    """Return a page of HTML with each part's scores per label and its confusion matrix."""
+def report_page(
+    record: RunRecord,
+    summaries: Mapping[str, Summary],
+    calibrations: Mapping[str, Calibration | None] | None = None,
+) -> str:
+    """Return a page of HTML: each part's scores per label, confusion matrix and calibration."""
     body = [f"<h1>{escape(record.run_name)}</h1>"]
     for part, summary in summaries.items():
         body.append(f"<h2>{escape(part)}: macro-F1 {_headline(summary)}</h2>")
         body.append(_label_table(summary))
         body.append(_confusion_table(summary))
+        calibration = (calibrations or {}).get(part)
+        if calibration is not None:
+            body.append(calibration_section(part, calibration))
         body += [f"<p>{escape(note)}</p>" for note in summary.notes]
     body += [f"<p>{escape(note)}</p>" for note in record.notes]
     body.append(trials_section(record))

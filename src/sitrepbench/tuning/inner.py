@@ -1,10 +1,11 @@
-"""Scores of settings on inner folds: documents of the training rows, held out in turn."""
+"""Answers and scores on inner folds: documents of the training rows, held out in turn."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ from sitrepbench.models.answers import predict
 from sitrepbench.models.folds import DocumentFolds
 from sitrepbench.models.pipeline import transform
 from sitrepbench.reuse.transformed import Matrix, Transformed, shielded
+
+Answer = TypeVar("Answer")
 
 
 class InnerFolds:
@@ -66,18 +69,40 @@ class InnerFolds:
                 Transformed(train, test, 0.0, 0.0).freeze()
                 self._folds.append((train, labels[fitted], test, codes[held_out]))
 
-    def score(self, model: Any) -> float:
-        """Return the macro-F1 of a model's pooled answers; it is cloned and not fitted itself."""
-        gold, answered = [], []
+    def answers(
+        self, model: Any, ask: Callable[..., Answer]
+    ) -> list[tuple[Answer, npt.NDArray[np.int64]]]:
+        """Return what a model, fitted on the other folds, answers about each fold.
+
+        Parameters
+        ----------
+        model : estimator
+            It is cloned and not fitted itself.
+        ask : callable
+            Takes a fitted model, the fold's rows, and by name ``n_rows`` and ``labels``, as
+            `sitrepbench.models.answers.predict` does.
+
+        Returns
+        -------
+        list of (answer, codes)
+            With the fold's labels as indices.
+        """
+        found = []
         with warnings.catch_warnings():
-            # The chosen settings are fitted once more, and what is said then is kept.
+            # The model is fitted once more on all rows, and what is said then is kept.
             warnings.simplefilter("ignore")
             for train, labels, test, codes in self._folds:
                 fitted = shielded(partial(_fitted, model, labels), train)
-                answer = partial(predict, fitted, n_rows=len(codes), labels=self._known)
-                predicted, _ = shielded(answer, test)
-                gold.append(codes)
-                answered.append(pd.Index(self._known).get_indexer(pd.Index(predicted)))
+                asked = partial(ask, fitted, n_rows=len(codes), labels=self._known)
+                found.append((shielded(asked, test), codes))
+        return found
+
+    def score(self, model: Any) -> float:
+        """Return the macro-F1 of a model's pooled answers; it is cloned and not fitted itself."""
+        gold, answered = [], []
+        for (predicted, _), codes in self.answers(model, predict):
+            gold.append(codes)
+            answered.append(pd.Index(self._known).get_indexer(pd.Index(predicted)))
         codes = np.concatenate(gold).astype(np.int64)
         n_labels = len(self._known)
         (confusion,) = grouped_confusions(
