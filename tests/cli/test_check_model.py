@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sitrepbench import cli
-from sitrepbench.cli.check import HOLDS, Checked, check_configured
+from sitrepbench.cli.check_model import HOLDS, Checked, check_configured
 from sitrepbench.cli.described import check_description, check_probabilities
 from sitrepbench.models.contract import CHECKS
 from sitrepbench.models.example import example_sentences

@@ -164,7 +164,9 @@ def test_a_look_at_a_test_split_is_counted_and_stamped(run) -> None:
     ]
     run("run", *given, "unlock.reason='a demonstration'")
     assert len(json.loads(run("looks", "--json")[1])) == 1  # shown again, not read again
-    assert "a demonstration" in run("looks")[1]
+    out = run("looks")[1]
+    assert "a demonstration" in out
+    assert "test: 1 look: 1 by hand" in out
 
 
 def test_a_sweep_ranks_what_is_done_and_tells_what_failed(run) -> None:

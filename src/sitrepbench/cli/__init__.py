@@ -12,6 +12,7 @@ from typing import Any
 
 from sitrepbench import __version__
 from sitrepbench.cli.arguments import add_config_dir, add_store, count, days, port, share
+from sitrepbench.cli.comparing import add_comparing
 from sitrepbench.errors import SitrepBenchError, Terminated
 
 INTERRUPTED = 130
@@ -96,10 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--json", action="store_true", help="as JSON")
     show.set_defaults(command=_show)
 
-    looks = commands.add_parser("looks", help="list the recorded looks at test splits")
-    add_store(looks)
-    looks.add_argument("--json", action="store_true", help="as JSON")
-    looks.set_defaults(command=_looks)
+    add_comparing(commands)
 
     keywords = commands.add_parser("keywords", help="show which keyword rules fire in a sentence")
     keywords.add_argument("text", nargs="+", help="the sentence")
@@ -306,9 +304,9 @@ def _add_data(commands: Any) -> None:
 
 
 def _check_model(parsed: argparse.Namespace) -> int:
-    from sitrepbench.cli.check import check_command
+    from sitrepbench.cli.check_model import check_model_command
 
-    return check_command(parsed)
+    return check_model_command(parsed)
 
 
 def _reproduce(parsed: argparse.Namespace) -> int:
@@ -366,12 +364,6 @@ def _show(parsed: argparse.Namespace) -> int:
     from sitrepbench.cli.stored import show_run
 
     return show_run(parsed.results_dir, parsed.run, as_json=parsed.json)
-
-
-def _looks(parsed: argparse.Namespace) -> int:
-    from sitrepbench.cli.stored import list_looks
-
-    return list_looks(parsed.results_dir, as_json=parsed.json)
 
 
 def _keywords(parsed: argparse.Namespace) -> int:

@@ -103,7 +103,7 @@ class Checked:
         return "failed" if "error" in found else "note" if found else "passed"
 
 
-def check_command(parsed: argparse.Namespace) -> int:
+def check_model_command(parsed: argparse.Namespace) -> int:
     """Check a model as it is named on the command line, print, and return the exit code.
 
     Raises
@@ -129,7 +129,7 @@ def check_configured(words: Sequence[str], *, config_dirs: Sequence[Path] = ()) 
     Raises
     ------
     SitrepBenchError
-        As `check_command` does; and DataError where a dataset is given that cannot be used.
+        As `check_model_command` does; and DataError where a dataset is given that cannot be used.
     """
     config, own_data = _composed(words, config_dirs)
     try:
@@ -293,4 +293,4 @@ def _plain(checked: Checked) -> dict[str, Any]:
     }
 
 
-__all__ = ["Checked", "check_command", "check_configured"]
+__all__ = ["Checked", "check_configured", "check_model_command"]

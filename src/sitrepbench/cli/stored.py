@@ -7,21 +7,23 @@ import shlex
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from sitrepbench.cli.lines import Column, command_lines, moment, print_lines, print_table
 from sitrepbench.errors import StoreError, did_you_mean
 from sitrepbench.report.ranking import ranked_rows
 from sitrepbench.store.failures import FailedRun, FailedRuns
 from sitrepbench.store.index import IndexRow
+from sitrepbench.store.record import RunRecord
 from sitrepbench.store.results import ResultsStore
 from sitrepbench.sweep.jobs import State
 from sitrepbench.sweep.ledger import SweepPlan, SweepStatus, find_ledger, ledgers
+
+if TYPE_CHECKING:
+    from sitrepbench.metrics.calibration import Calibration
+    from sitrepbench.metrics.selective import RiskCoverage
 
 
 def open_store(results_dir: str) -> ResultsStore:
@@ -223,10 +225,12 @@ def store_option(results_dir: str) -> str:
 def show_run(results_dir: str, name: str, *, as_json: bool) -> int:
     """Print the scores of one run."""
     from sitrepbench.cli.outcome import print_record
+    from sitrepbench.report.calibration import calibration_dict, print_calibration
     from sitrepbench.report.terminal import summary_dict
     from sitrepbench.told import summarise_parts
 
     record = open_store(results_dir).resolve(name)
+    calibrations = _calibrations(record)
     if as_json:
         content: dict[str, Any] = {
             "key": record.key,
@@ -240,36 +244,37 @@ def show_run(results_dir: str, name: str, *, as_json: bool) -> int:
             "notes": record.notes,
             "predictions_digest": record.predictions_digest,
             "parts": {
-                part: summary_dict(summary)
+                part: {
+                    **summary_dict(summary),
+                    "calibration": calibration_dict(*calibrations[part])
+                    if part in calibrations
+                    else None,
+                }
                 for part, summary in summarise_parts(record.predictions()).items()
             },
         }
         print(json.dumps(content, indent=1, ensure_ascii=False))
         return 0
-    print_record(record, console=Console(), cached=True)
-    return 0
-
-
-def list_looks(results_dir: str, *, as_json: bool) -> int:
-    """Print every recorded look at a test split."""
-    from sitrepbench.store.looks import LookLedger
-
-    looks = LookLedger(open_store(results_dir).folder).read()
-    if as_json:
-        print(json.dumps([look.__dict__ for look in looks], indent=1, ensure_ascii=False))
-        return 0
-    table = Table(box=box.SIMPLE, pad_edge=False)
-    for column in ("time", "by", "dataset", "split", "run", "reason"):
-        table.add_column(column, overflow="fold")
-    for look in looks:
-        reason = f"{look.reason} (study {look.study})" if look.study else look.reason
-        when = look.time[:16].replace("T", " ")
-        cells = (when, look.by, look.dataset, look.split, look.key[:8], reason)
-        table.add_row(*map(Text, cells))
     console = Console()
-    console.print(table)
-    console.print(f"{len(looks)} look(s) at test splits", highlight=False)
+    print_record(record, console=console, cached=True)
+    for part, (calibration, risk) in calibrations.items():
+        print_calibration(part, calibration, risk, console=console)
     return 0
+
+
+def _calibrations(record: RunRecord) -> dict[str, tuple[Calibration, RiskCoverage]]:
+    """Return calibration and risk-coverage of every part that has probabilities."""
+    from sitrepbench.metrics.calibration import calibration_of
+    from sitrepbench.metrics.selective import risk_coverage
+
+    table = record.predictions()
+    found = {}
+    for part in table.parts:
+        rows = table.part(part)
+        calibration, risk = calibration_of(rows), risk_coverage(rows)
+        if calibration is not None and risk is not None:
+            found[part] = (calibration, risk)
+    return found
 
 
 def explain_keywords(text: str, *, lexicon: str) -> int:

@@ -1,0 +1,1 @@
+"""Entries of any making, compared and ranked on the same documents."""
