@@ -20,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sitrepbench.comparison.entries import Entry
 from sklearn.metrics import f1_score
 
+from sitrepbench.comparison.entries import Entry
 from sitrepbench.comparison.leaderboard import build_leaderboard
 from sitrepbench.labels import LABELS
 from sitrepbench.metrics.confusion import document_confusions

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sitrepbench.comparison.entries import Entry
 
+from sitrepbench.comparison.entries import Entry
 from sitrepbench.labels import LABELS
 from sitrepbench.predictions import PredictionsTable
 from sitrepbench.store.record import RunRecord

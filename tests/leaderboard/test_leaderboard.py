@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from ranked_entries import PARTS, run, submission, table
-from sitrepbench.comparison.entries import Entry
 from sklearn.metrics import f1_score
 
+from sitrepbench.comparison.entries import Entry
 from sitrepbench.comparison.leaderboard import Leaderboard, Ledger, build_leaderboard
 from sitrepbench.comparison.scoring import score_part
 from sitrepbench.errors import DataError, ProtocolError, SitrepBenchError, StoreError
