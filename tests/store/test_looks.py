@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -44,3 +45,31 @@ def test_a_look_counts_as_what_it_is() -> None:
     assert look().kind is LookKind.by_hand
     assert declared.kind is LookKind.study
     assert replace(declared, reproduction=True).kind is LookKind.reproduction
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\xff\xfe",
+        b'{"dataset": "a", "digest": "b", "split": "test", "key": 5, "reason": null, "by": "x",'
+        b' "time": 3}',
+        b"[]",
+    ],
+)
+def test_what_is_no_look_is_told_with_its_line(tmp_path: Path, line: bytes) -> None:
+    ledger = LookLedger(tmp_path)
+    ledger.add([look()])
+    ledger.path.write_bytes(ledger.path.read_bytes() + line + b"\n")
+    with pytest.raises(StoreError, match="line 2: not a look"):
+        ledger.read()
+
+
+def test_a_line_that_a_dying_process_left_stays_alone(tmp_path: Path) -> None:
+    ledger = LookLedger(tmp_path)
+    ledger.add([look("one")])
+    with ledger.path.open("ab") as file:
+        file.write(b'{"dataset": "ma')
+    ledger.add([look("two")])
+    with pytest.raises(StoreError, match="line 2: not a look"):
+        ledger.read()
+    assert json.loads(ledger.path.read_text().splitlines()[2])["key"] == "two"

@@ -51,12 +51,12 @@ def compare_command(parsed: argparse.Namespace) -> int:
             texts=texts,
             on_pair=on_pair,
         )
-    if parsed.csv:
-        write_rows(comparison, Path(parsed.csv).expanduser())
     if parsed.json:
         print(json.dumps(comparison_dict(comparison), indent=1, ensure_ascii=False))
     else:
         print_comparison(comparison, console=Console())
+    if parsed.csv:
+        write_rows(comparison, Path(parsed.csv).expanduser())
     if why_not:
         print(f"Texts of examples are not shown: {why_not}", file=sys.stderr)
     if parsed.csv:
@@ -76,6 +76,8 @@ def _check(parsed: argparse.Namespace) -> None:
         problems.append(f"--examples {parsed.examples}: expected 0 or more")
     if parsed.csv and not Path(parsed.csv).expanduser().parent.is_dir():
         problems.append(f"--csv {parsed.csv}: there is no such folder")
+    elif parsed.csv and Path(parsed.csv).expanduser().is_dir():
+        problems.append(f"--csv {parsed.csv}: is a folder; name a file")
     if problems:
         raise ConfigError("\n".join(problems))
 

@@ -14,7 +14,7 @@ from sitrepbench.cli.stored import open_store
 from sitrepbench.comparison.annotators import AnnotatorScores, score_annotators
 from sitrepbench.comparison.entries import Entry
 from sitrepbench.comparison.file_looks import file_key, take_look
-from sitrepbench.comparison.files import find_dataset, gold_of_dataset, read_predictions
+from sitrepbench.comparison.files import Gold, find_dataset, gold_of_dataset, read_predictions
 from sitrepbench.comparison.leaderboard import Ledger, build_leaderboard
 from sitrepbench.comparison.study_entries import study_entries
 from sitrepbench.comparison.submissions import SubmissionCard, read_submission, submissions_of
@@ -47,7 +47,10 @@ def leaderboard_command(parsed: argparse.Namespace) -> int:
     scored = _Scored.of(runs, part)
     ledger = LookLedger(store.folder)
     handed_in = _submissions(study, parsed.submission, scored)
-    submissions = [_entry(card, scored, ledger, reason=parsed.reason or "") for card in handed_in]
+    submissions = [_entry(card, scored) for card in handed_in]
+    # What is broken is told before anything counts as a look, and a look before any score.
+    for card in handed_in:
+        take_look(card.predictions, _gold(card), ledger, reason=parsed.reason or "")
     board = build_leaderboard(
         [*runs, *submissions],
         study=study.name,
@@ -113,17 +116,22 @@ def _submissions(study: StudyFiles, given: Sequence[str], scored: _Scored) -> li
     return list(cards.values())
 
 
-def _entry(card: SubmissionCard, scored: _Scored, ledger: LookLedger, *, reason: str) -> Entry:
-    """Read a submission's predictions; that of a test split is a look, and written down before."""
-    gold = gold_of_dataset(find_dataset(card.dataset, beside=card.path.parent), card.part)
+def _gold(card: SubmissionCard) -> Gold:
+    return gold_of_dataset(find_dataset(card.dataset, beside=card.path.parent), card.part)
+
+
+def _entry(card: SubmissionCard, scored: _Scored) -> Entry:
+    """Read a submission's predictions, which scores nothing."""
+    try:
+        gold = _gold(card)
+    except DataError as error:
+        raise DataError(f"{card.path}: {error}") from error
     if gold.digest != scored.digest:
         raise DataError(
             f"{card.path}: made for dataset {card.dataset!r} with digest {gold.digest[:12]}, and "
             f"the runs were scored on {scored.dataset!r} with digest {scored.digest[:12]}"
         )
-    # What is broken is told before it counts as a look, and a look before any score.
     predictions = read_predictions(card.predictions, gold)
-    take_look(card.predictions, gold, ledger, reason=reason)
     return Entry(name=card.name, predictions=predictions, kind="submission", record=None, card=card)
 
 

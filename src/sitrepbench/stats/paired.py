@@ -182,8 +182,10 @@ def difference_distribution(
 def two_sided_p(estimate: Array, standard_error: Array, degrees_of_freedom: Array) -> Array:
     """Return how likely Student's t is at least as far from 0 as estimate / standard error.
 
-    Arrays of any shape. Without a spread between documents it is 1 for no difference and 0 for
-    one; NaN where the standard error is NaN.
+    Arrays of any shape. Where every document makes the same difference there is no spread to
+    hold it against; that all lean the same way has a chance of 1/2 per document but one, which is
+    the least that a test by documents can give. It is 1 for no difference, and NaN where the
+    standard error is NaN.
 
     >>> import numpy as np
     >>> round(float(two_sided_p(np.array(2.262), np.array(1.0), np.array(9.0))), 3)
@@ -191,8 +193,8 @@ def two_sided_p(estimate: Array, standard_error: Array, degrees_of_freedom: Arra
     """
     alike = standard_error <= _ALIKE
     t = np.abs(estimate) / np.where(alike, 1.0, standard_error)
-    t = np.where(alike, np.where(np.abs(estimate) <= _ALIKE, 0.0, np.inf), t)
-    return np.asarray(2 * stdtr(degrees_of_freedom, -t))
+    without = np.where(np.abs(estimate) <= _ALIKE, 1.0, 0.5**degrees_of_freedom)
+    return np.asarray(np.where(alike, without, 2 * stdtr(degrees_of_freedom, -t)))
 
 
 def mean_effective_documents(confusions: DocumentConfusions) -> float:
@@ -245,7 +247,9 @@ def _differences(
     )
     # NaN with one document; zero where no document makes a difference, as for equal predictions.
     error, freedom = result.standard_error, result.degrees_of_freedom
-    half = stdtrit(freedom, 0.5 + level / 2) * error
+    # Where all documents make the same difference, nothing tells how far others would be from it.
+    unknown = (error <= _ALIKE) & (np.abs(result.estimate) > _ALIKE)
+    half = np.where(unknown, np.nan, stdtrit(freedom, 0.5 + level / 2) * error)
     p_values = two_sided_p(result.estimate, error, freedom)
     columns = np.broadcast_arrays(
         result.estimate, result.estimate - half, result.estimate + half, error, freedom, p_values

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import subprocess
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -82,9 +84,13 @@ class LookLedger:
         try:
             with (
                 FileLock(self.path.with_suffix(".lock")),
-                self.path.open("a", encoding="utf-8") as file,
+                self.path.open("ab+") as file,
             ):
-                file.write(lines)
+                if file.tell():
+                    file.seek(-1, os.SEEK_END)
+                    # A line that a dying process left unfinished stays alone.
+                    lines = lines if file.read(1) == b"\n" else "\n" + lines
+                file.write(lines.encode())
         except OSError as error:
             raise StoreError(
                 f"{self.path}: the look at a test split cannot be recorded, so it is not taken: "
@@ -102,18 +108,34 @@ class LookLedger:
         if not self.path.exists():
             return []
         looks = []
-        for number, line in enumerate(self.path.read_text(encoding="utf-8").split("\n"), 1):
+        for number, line in enumerate(self._content().split(b"\n"), 1):
             if not line:
                 continue
             try:
-                looks.append(Look(**json.loads(line)))
+                looks.append(_look(json.loads(line.decode("utf-8"))))
             except (ValueError, TypeError) as error:
                 raise StoreError(f"{self.path}, line {number}: not a look: {error}") from error
         return looks
 
+    def _content(self) -> bytes:
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            raise StoreError(f"{self.path}: cannot be read: {error.strerror or error}") from error
+
     def count(self, digest: str) -> int:
         """Return how many looks were taken at test splits of one dataset."""
         return sum(look.digest == digest for look in self.read())
+
+
+def _look(content: dict[str, Any]) -> Look:
+    """Return a look from a line of the ledger; TypeError where it is none."""
+    look = Look(**content)
+    for name, value in asdict(look).items():
+        wanted = bool if name == "reproduction" else str
+        if not isinstance(value, wanted):
+            raise TypeError(f"{name} is no {wanted.__name__}")
+    return look
 
 
 def now() -> str:
