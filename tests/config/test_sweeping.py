@@ -158,6 +158,7 @@ PLAIN = settings(
 )
 
 
+@pytest.mark.slow
 @PLAIN
 @given(job=jobs())
 def test_every_job_is_what_hydra_makes_of_it(

@@ -119,6 +119,7 @@ SHIPPED_PAIRS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("features", "model"), SHIPPED_PAIRS)
 def test_every_shipped_pair_gives_the_same_bytes_alone_first_and_second(
     plan: Plan, features: str, model: str

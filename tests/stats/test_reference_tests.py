@@ -12,6 +12,9 @@ from scipy import stats
 from sklearn.datasets import make_moons
 from sklearn.model_selection import RepeatedStratifiedKFold, cross_val_score
 from sklearn.svm import SVC
+from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
 
 from sitrepbench.errors import DataError
 from sitrepbench.stats.mcnemar import exact_p, mcnemar
@@ -108,7 +111,7 @@ def test_nadeau_bengio_at_the_edges() -> None:
     same = nadeau_bengio([0.0, 0.0, 0.0], n_train=80, n_test=20)
     assert (same.estimate, same.statistic, same.p_value) == (0.0, 0.0, 1.0)
     sure = nadeau_bengio([0.5, 0.5, 0.5], n_train=80, n_test=20)
-    assert (sure.statistic, sure.p_value) == (math.inf, 0.0)
+    assert (sure.statistic, sure.p_value) == (math.inf, 0.25)
     for bad in ([0.1], [], [0.1, math.nan]):
         with pytest.raises(DataError, match="two or more folds"):
             nadeau_bengio(bad, n_train=80, n_test=20)
@@ -147,3 +150,24 @@ def test_no_spread_says_nothing_of_power() -> None:
     assert power_at(seen(0.02, 10), 0.0) == pytest.approx(0.05)
     with pytest.raises(DataError, match="power must be from 0.5 to below 1"):
         minimum_detectable_difference(seen(0.02, 10), power=0.3)
+
+
+@given(st.integers(0, 300), st.integers(0, 300))
+def test_mcnemar_is_that_of_statsmodels(only_one: int, only_other: int) -> None:
+    expected = statsmodels_mcnemar([[7, only_one], [only_other, 3]], exact=True).pvalue
+    assert exact_p(only_one, only_other) == pytest.approx(expected, rel=1e-9)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
+def test_holm_is_that_of_statsmodels(p_values: list[float]) -> None:
+    expected = multipletests(p_values, method="holm")[1]
+    assert holm(np.array(p_values)) == pytest.approx(expected, rel=1e-12, abs=1e-300)
+
+
+@pytest.mark.parametrize("n_documents", [10, 40, 100])
+def test_the_minimum_detectable_difference_is_that_of_statsmodels(n_documents: int) -> None:
+    error = 0.02
+    found = PairedDifference(0.01, -0.03, 0.05, error, float(n_documents - 1), 0.6)
+    effect = TTestPower().solve_power(nobs=n_documents, alpha=0.05, power=0.8)
+    expected = effect * error * math.sqrt(n_documents)
+    assert minimum_detectable_difference(found) == pytest.approx(expected, rel=1e-4)
