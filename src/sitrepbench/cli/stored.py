@@ -16,7 +16,6 @@ from sitrepbench.errors import StoreError, did_you_mean
 from sitrepbench.report.ranking import ranked_rows
 from sitrepbench.store.failures import FailedRun, FailedRuns
 from sitrepbench.store.index import IndexRow
-from sitrepbench.store.record import RunRecord
 from sitrepbench.store.results import ResultsStore
 from sitrepbench.sweep.jobs import State
 from sitrepbench.sweep.ledger import SweepPlan, SweepStatus, find_ledger, ledgers
@@ -24,6 +23,7 @@ from sitrepbench.sweep.ledger import SweepPlan, SweepStatus, find_ledger, ledger
 if TYPE_CHECKING:
     from sitrepbench.metrics.calibration import Calibration
     from sitrepbench.metrics.selective import RiskCoverage
+    from sitrepbench.store.record import RunRecord
 
 
 def open_store(results_dir: str) -> ResultsStore:
