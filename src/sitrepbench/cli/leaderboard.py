@@ -47,10 +47,11 @@ def leaderboard_command(parsed: argparse.Namespace) -> int:
     scored = _Scored.of(runs, part)
     ledger = LookLedger(store.folder)
     handed_in = _submissions(study, parsed.submission, scored)
-    submissions = [_entry(card, scored) for card in handed_in]
+    golds = [_gold(card, scored) for card in handed_in]
+    submissions = [_entry(card, gold) for card, gold in zip(handed_in, golds, strict=True)]
     # What is broken is told before anything counts as a look, and a look before any score.
-    for card in handed_in:
-        take_look(card.predictions, _gold(card), ledger, reason=parsed.reason or "")
+    for card, gold in zip(handed_in, golds, strict=True):
+        take_look(card.predictions, gold, ledger, reason=parsed.reason or "")
     board = build_leaderboard(
         [*runs, *submissions],
         study=study.name,
@@ -116,14 +117,10 @@ def _submissions(study: StudyFiles, given: Sequence[str], scored: _Scored) -> li
     return list(cards.values())
 
 
-def _gold(card: SubmissionCard) -> Gold:
-    return gold_of_dataset(find_dataset(card.dataset, beside=card.path.parent), card.part)
-
-
-def _entry(card: SubmissionCard, scored: _Scored) -> Entry:
-    """Read a submission's predictions, which scores nothing."""
+def _gold(card: SubmissionCard, scored: _Scored) -> Gold:
+    """Return the sentences that a submission has to predict; they must be the runs'."""
     try:
-        gold = _gold(card)
+        gold = gold_of_dataset(find_dataset(card.dataset, beside=card.path.parent), card.part)
     except DataError as error:
         raise DataError(f"{card.path}: {error}") from error
     if gold.digest != scored.digest:
@@ -131,6 +128,11 @@ def _entry(card: SubmissionCard, scored: _Scored) -> Entry:
             f"{card.path}: made for dataset {card.dataset!r} with digest {gold.digest[:12]}, and "
             f"the runs were scored on {scored.dataset!r} with digest {scored.digest[:12]}"
         )
+    return gold
+
+
+def _entry(card: SubmissionCard, gold: Gold) -> Entry:
+    """Read a submission's predictions, which scores nothing."""
     predictions = read_predictions(card.predictions, gold)
     return Entry(name=card.name, predictions=predictions, kind="submission", record=None, card=card)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -98,33 +97,14 @@ def read_predictions(path: str | Path, gold: Gold, *, name: str | None = None) -
         With every problem of the file, and the rows in which they stand.
     """
     path = Path(path)
-    report = ProblemReport(name or str(path))
+    report = ProblemReport(name or str(path), remedies=_REMEDIES)
     rows = _rows(path, report)
     if rows is not None:
         frame = _frame(rows, gold, report)
-    raise_problems(report)
+    report.raise_if_any()
     if rows is None or frame is None:
         raise DataError(f"{report.source}: cannot be read")
     return PredictionsTable(frame, gold.labels)
-
-
-def raise_problems(report: ProblemReport, remedies: Mapping[str, str] = _REMEDIES) -> None:
-    """Raise one `DataError` with all that a report holds, and remedies that fit predictions."""
-    counts = {code: report.count(code) for code in remedies if report.count(code)}
-    if not counts:
-        return
-    total, listed = sum(counts.values()), report.problems
-    lines = [f"{report.source}: {total:,} problem{'s' * (total != 1)}"]
-    lines += [f"  {problem}" for problem in listed]
-    if total > len(listed):
-        rest = Counter(counts)
-        rest.subtract(problem.code for problem in listed)
-        told = ", ".join(f"{count:,} {code}" for code, count in rest.items() if count)
-        lines.append(f"  and {total - len(listed):,} more: {told}")
-    lines.append("What to do:")
-    lines += [f"  {code} ({count:,}): {remedies[code]}" for code, count in counts.items()]
-    # A path or a name may hold what cannot be printed.
-    raise DataError("\n".join(lines).encode("utf-8", "backslashreplace").decode())
 
 
 def _rows(path: Path, report: ProblemReport) -> Rows | None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from sitrepbench.comparison.files import raise_problems
 from sitrepbench.data.problems import REMEDIES, ProblemReport, shown
 from sitrepbench.data.readers import read_bytes
+from sitrepbench.data.yaml_files import parse_yaml
 from sitrepbench.errors import DataError, did_you_mean
 from sitrepbench.resources import resource_folder
 from sitrepbench.wording import one_line
@@ -88,12 +88,12 @@ def read_submission(path: str | Path) -> SubmissionCard:
         file that is not there or leads out of the card's folder.
     """
     path = Path(path)
-    report = ProblemReport(str(path))
+    report = ProblemReport(str(path), remedies=_REMEDIES)
     data = read_bytes(path, report)
     content = None if data is None else _content(data, report)
     values = {} if content is None else _values(content, report)
     predictions = _predictions_path(values.get("predictions"), path, report)
-    raise_problems(report, _REMEDIES)
+    report.raise_if_any()
     if content is None or predictions is None:
         raise DataError(f"{path}: the card cannot be read")
     return SubmissionCard(
@@ -138,33 +138,15 @@ def submissions_of(study: StudyFiles | str) -> list[SubmissionCard]:
     return [cards[name] for name in sorted(cards)]
 
 
+def _node_and_content(text: str) -> tuple[Any, Any]:
+    return yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
+
+
 def _content(data: bytes, report: ProblemReport) -> dict[str, Any] | None:
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        report.add("invalid_utf8", f"byte 0x{data[error.start]:02X} is not UTF-8", line=line)
+    read = parse_yaml(data, report, _node_and_content)
+    if read is None:
         return None
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        what = error.problem or error.context or "not YAML"
-        report.add("invalid_yaml", what, line=None if mark is None else mark.line + 1)
-        return None
-    # PyYAML lets these escape for tags that do not fit their value, such as `!!int ""`.
-    except (
-        yaml.YAMLError,
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        ArithmeticError,
-        RecursionError,
-    ) as error:
-        report.add("invalid_yaml", f"not YAML: {shown(str(error), limit=200)}")
-        return None
+    node, content = read
     if not isinstance(content, dict) or not isinstance(node, yaml.MappingNode):
         found = "nothing" if content is None else f"{type(content).__name__} {shown(content)}"
         report.add("invalid_yaml", f"expected fields such as 'name: ...', found {found}")

@@ -22,6 +22,7 @@ from sitrepbench.data.dataset import COLUMNS
 from sitrepbench.data.fields import label_set_problems
 from sitrepbench.data.problems import ProblemReport, shown
 from sitrepbench.data.readers import Format, read_bytes
+from sitrepbench.data.yaml_files import parse_yaml
 from sitrepbench.errors import DataError, did_you_mean
 from sitrepbench.labels import LABELS, SCHEME_VERSION
 
@@ -215,33 +216,10 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def _parse(data: bytes, report: ProblemReport) -> dict[str, Any] | None:
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        report.add(
-            "invalid_utf8", f"byte 0x{data[error.start]:02X} is not UTF-8; save it so", line=line
-        )
+    read = parse_yaml(data, report, lambda text: (yaml.load(text, Loader=_StrictLoader),))
+    if read is None:
         return None
-    try:
-        content = yaml.load(text, Loader=_StrictLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        what = error.problem or error.context or "not YAML"
-        report.add("invalid_yaml", what, line=None if mark is None else mark.line + 1)
-        return None
-    # PyYAML lets these escape for tags that do not fit their value, such as `!!int ""`.
-    except (
-        yaml.YAMLError,
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        ArithmeticError,
-        RecursionError,
-    ) as error:
-        report.add("invalid_yaml", f"not YAML: {shown(str(error), limit=200)}")
-        return None
+    (content,) = read
     if isinstance(content, dict) and all(isinstance(key, str) for key in content):
         return content
     found = "nothing" if content is None else f"{type(content).__name__} {shown(content)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import reprlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -120,6 +120,8 @@ class ProblemReport:
         The input as the message names it.
     allow : iterable of str
         The codes to tolerate; they become `notes`.
+    remedies : mapping
+        What to do, by code; for a dataset if nothing else is said.
 
     Raises
     ------
@@ -127,8 +129,15 @@ class ProblemReport:
         When ``allow`` names a code that does not exist or cannot be tolerated.
     """
 
-    def __init__(self, source: str, *, allow: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        source: str,
+        *,
+        allow: Iterable[str] = (),
+        remedies: Mapping[str, str] = REMEDIES,
+    ) -> None:
         self.source = source
+        self._remedies = remedies
         self._allowed = check_allowed(allow)
         self._counts: dict[str, int] = {}
         self._kept: dict[str, list[Problem]] = {}
@@ -207,7 +216,7 @@ class ProblemReport:
             listed = ", ".join(f"{count:,} {code}" for code, count in rest.items() if count)
             lines.append(f"  and {total - len(shown):,} more: {listed}")
         lines.append("What to do:")
-        lines += [f"  {code} ({self._counts[code]:,}): {REMEDIES[code]}" for code in codes]
+        lines += [f"  {code} ({self._counts[code]:,}): {self._remedies[code]}" for code in codes]
         # A path or a name may hold what cannot be printed.
         return "\n".join(lines).encode("utf-8", "backslashreplace").decode()
 

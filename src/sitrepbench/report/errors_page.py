@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -42,16 +42,15 @@ def write_errors(analysis: ErrorAnalysis, folder: Path, *, n_examples: int) -> N
 
     What is there under the same names is replaced.
     """
-    figures = errors_figures(analysis)
-    for name, draw in figures.items():
-        for kind in ("svg", "png"):
-            (folder / f"{name}.{kind}").write_bytes(draw(kind))
+    figures = _svg_figures(analysis)
+    for name, text in figures.items():
+        (folder / f"{name}.svg").write_text(text, encoding="utf-8")
+    for name, draw in errors_figures(analysis).items():
+        (folder / f"{name}.png").write_bytes(draw("png"))
     for name, table in _tables(analysis).items():
         rounded = table.head(_MOST_ROWS).round(4)
         rounded.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
-    for name, text in _sureness_figures(analysis).items():
-        (folder / f"{name}.svg").write_text(text, encoding="utf-8")
-    page = errors_page(analysis, n_examples=n_examples)
+    page = _page(analysis, figures, n_examples)
     (folder / PAGE_FILE).write_text(page, encoding="utf-8")
 
 
@@ -72,8 +71,11 @@ def _tables(analysis: ErrorAnalysis) -> dict[str, pd.DataFrame]:
 
 def errors_page(analysis: ErrorAnalysis, *, n_examples: int) -> str:
     """Return a page of HTML that stands by itself."""
+    return _page(analysis, _svg_figures(analysis), n_examples)
+
+
+def _page(analysis: ErrorAnalysis, figures: Mapping[str, str], n_examples: int) -> str:
     title = f"Errors of {analysis.run_name}: {analysis.dataset}, part {analysis.part}"
-    figures = errors_figures(analysis)
     body = [
         f"<h1>{escape(title)}</h1>",
         _said(
@@ -82,7 +84,7 @@ def errors_page(analysis: ErrorAnalysis, *, n_examples: int) -> str:
         ),
         *(_said(note) for note in analysis.notes),
         "<h2>What is taken for what</h2>",
-        _svg(figures["confusion"]("svg")),
+        _svg(figures["confusion"]),
         *_pairs(analysis, n_examples),
         "<h2>Surest mistakes</h2>",
         _surest(analysis, n_examples),
@@ -90,8 +92,8 @@ def errors_page(analysis: ErrorAnalysis, *, n_examples: int) -> str:
         *_groups(analysis),
     ]
     if "groups" in figures:
-        body.append(_svg(figures["groups"]("svg")))
-    body += _sureness(analysis)
+        body.append(_svg(figures["groups"]))
+    body += _sureness(analysis, figures)
     body += ["<h2>Labels that may be wrong</h2>", _said(suspects_line(analysis))]
     if analysis.suspects is not None:
         body.append(_suspects(analysis.suspects.table.head(4 * n_examples)))
@@ -103,19 +105,18 @@ def errors_page(analysis: ErrorAnalysis, *, n_examples: int) -> str:
     )
 
 
-def _sureness_figures(analysis: ErrorAnalysis) -> dict[str, str]:
-    """Return figures of what the probabilities are worth, as SVG by name."""
+def _svg_figures(analysis: ErrorAnalysis) -> dict[str, str]:
+    """Return every figure as SVG by name, drawn once for the page and the files."""
+    figures = {name: draw("svg").decode("utf-8") for name, draw in errors_figures(analysis).items()}
     found = analysis.sureness
-    if found is None:
-        return {}
-    name = analysis.run_name or analysis.part
-    return {
-        "reliability": draw_reliability({name: found.calibration}, title="reliability"),
-        "risk_coverage": draw_risk_coverage({name: found.risk}, title="risk and coverage"),
-    }
+    if found is not None:
+        name = analysis.run_name or analysis.part
+        figures["reliability"] = draw_reliability({name: found.calibration}, title="reliability")
+        figures["risk_coverage"] = draw_risk_coverage({name: found.risk}, title="risk and coverage")
+    return figures
 
 
-def _sureness(analysis: ErrorAnalysis) -> list[str]:
+def _sureness(analysis: ErrorAnalysis, figures: Mapping[str, str]) -> list[str]:
     found = analysis.sureness
     if found is None:
         return []
@@ -128,7 +129,7 @@ def _sureness(analysis: ErrorAnalysis) -> list[str]:
     )
     return [
         "<h2>What its probabilities are worth</h2>",
-        *(f"<p>{_svg(text.encode())}</p>" for text in _sureness_figures(analysis).values()),
+        *(f"<p>{_svg(figures[name])}</p>" for name in ("reliability", "risk_coverage")),
         _said(
             "From which probability on a label's answers have a precision of "
             f"{WANTED_PRECISION:.2f} in this part:"
@@ -244,6 +245,5 @@ def _said(text: str) -> str:
     return f'<p class="note">{escape(text)}</p>'
 
 
-def _svg(data: bytes) -> str:
-    text = data.decode("utf-8")
+def _svg(text: str) -> str:
     return text[text.index("<svg") :]
