@@ -163,10 +163,10 @@ def choose_settings(
     """Return the settings of a cell's model, from the cell's training rows alone."""
     name = f"{cell.part}-{cell.repeat}-{cell.fold}"
     where = f"{cell.part}, repeat {cell.repeat}, fold {cell.fold}"
-    fresh, _ = _seeded(pipeline, cell, seed)
+    fresh, _ = seeded(pipeline, cell, seed)
 
     def prepare(model: Any) -> Any:
-        return _seeded(_with_model(pipeline, model), cell, seed)[0].steps[-1][1]
+        return seeded(_with_model(pipeline, model), cell, seed)[0].steps[-1][1]
 
     with _blaming("tuning", where):
         return choose(
@@ -182,7 +182,7 @@ def choose_settings(
 def _inner_folds(plan: Plan, cell: Cell, fresh: Pipeline, n_folds: int) -> InnerFolds:
     """Return inner folds of a cell's training rows; ``fresh`` is seeded for the cell."""
     return InnerFolds(
-        _inputs(plan.training, cell.train),
+        inputs(plan.training, cell.train),
         plan.training.frame[LABEL].to_numpy(dtype=object)[cell.train],
         fresh[:-1] if len(fresh.steps) > 1 else None,
         # The clusters that the dataset declares, which a model does not see.
@@ -226,7 +226,7 @@ def fit_cell(
     cell = fit.cell
     if tuned is not None and chosen is not None and chosen.settings:
         pipeline = _with_model(pipeline, tuned.tuning.build(chosen.settings))
-    fresh, seeds = _seeded(pipeline, cell, seed)
+    fresh, seeds = seeded(pipeline, cell, seed)
     unfitted = fresh.steps[-1][1]
     where = f"{cell.part}, repeat {cell.repeat}, fold {cell.fold}"
     found: Transformed | None = None
@@ -274,7 +274,7 @@ def fit_cell(
     return CellResult(rows, timing, (*notes, *_texts(heard)), chosen, mended.told)
 
 
-def _seeded(
+def seeded(
     pipeline: Pipeline, cell: Cell, seed: int
 ) -> tuple[Pipeline, tuple[tuple[str, int], ...]]:
     """Return an unfitted clone that is seeded for one cell, and the seeds of its features step."""
@@ -314,8 +314,8 @@ def _texts(heard: list[warnings.WarningMessage]) -> tuple[str, ...]:
 
 def _transform(plan: Plan, cell: Cell, fresh: Pipeline) -> Transformed:
     """Fit the features step on the training rows, and apply it to both sides of a cell."""
-    train = _inputs(plan.training, cell.train) if plan.fits else None
-    test = _inputs(plan.scored, cell.test)
+    train = inputs(plan.training, cell.train) if plan.fits else None
+    test = inputs(plan.scored, cell.test)
     if len(fresh.steps) < 2:
         return Transformed(train, test, 0.0, 0.0)
     features = fresh[:-1]
@@ -363,8 +363,8 @@ def _answer(
     return shielded(ask, test)
 
 
-def _inputs(dataset: Dataset, rows: npt.NDArray[np.int64]) -> pd.DataFrame:
-    """Return what a model may see: everything but the labels and what was derived from them."""
+def inputs(dataset: Dataset, rows: npt.NDArray[np.int64]) -> pd.DataFrame:
+    """Return what a model may see of some rows: all but the labels and what derives from them."""
     hidden = [LABEL, SECONDARY, "split", "cluster"]
     return dataset.frame.drop(columns=hidden).iloc[rows].reset_index(drop=True)
 

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from sitrepbench.analysis.top_features import top_features
-from sitrepbench.data.dataset import LABEL, SECONDARY
+from sitrepbench.data.dataset import LABEL
 from sitrepbench.errors import ModelError
-from sitrepbench.models.pipeline import unset_seeds
+from sitrepbench.fitting import inputs, seeded
 from sitrepbench.protocols.cells import Cell, Plan
-from sitrepbench.seeding import seed_for
 
 
 @dataclass(frozen=True)
@@ -48,21 +46,14 @@ def fitted_again(plan: Plan, cell: Cell, *, pipeline: Pipeline, seed: int) -> Pi
     ModelError
         When it fails to fit.
     """
-    fresh = clone(pipeline)
-    fresh.set_params(
-        **{
-            name: seed_for("model", parameter=name, seed=seed, repeat=cell.repeat, fold=cell.fold)
-            for name in unset_seeds(fresh)
-        }
-    )
-    frame = plan.training.frame.iloc[cell.train].reset_index(drop=True)
-    labels = frame[LABEL].to_numpy(dtype=object)
+    fresh, _ = seeded(pipeline, cell, seed)
+    labels = plan.training.frame[LABEL].to_numpy(dtype=object)[cell.train]
     name = type(fresh.steps[-1][1]).__name__
     try:
         with warnings.catch_warnings():
             # The run has noted them.
             warnings.simplefilter("ignore")
-            fresh.fit(frame.drop(columns=[LABEL, SECONDARY, "split", "cluster"]), labels)
+            fresh.fit(inputs(plan.training, cell.train), labels)
     except Exception as error:  # a model is anybody's code
         raise ModelError(f"{name} failed to fit: {type(error).__name__}: {error}") from error
     return fresh
