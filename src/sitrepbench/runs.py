@@ -369,11 +369,7 @@ def record_looks(prepared: PreparedRun, store: ResultsStore) -> list[Look]:
     The same person showing the same run again for the same reason is no new look.
     """
     looks = _looks(prepared)
-    ledger = LookLedger(store.folder)
-    taken = (
-        {(look.key, look.split, look.reason, look.by) for look in ledger.read()} if looks else ()
-    )
-    ledger.add([k for k in looks if (k.key, k.split, k.reason, k.by) not in taken])
+    LookLedger(store.folder).add(looks, same=lambda k: (k.key, k.split, k.reason, k.by))
     return looks
 
 

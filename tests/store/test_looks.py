@@ -32,6 +32,17 @@ def test_many_writers_lose_nothing(tmp_path: Path) -> None:
     assert len(LookLedger(tmp_path).read()) == 120
 
 
+def test_the_same_look_by_many_at_once_is_one(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(
+            pool.map(
+                lambda k: LookLedger(tmp_path).add([look(str(k % 2))], same=lambda item: item.key),
+                range(40),
+            )
+        )
+    assert sorted(item.key for item in LookLedger(tmp_path).read()) == ["0", "1"]
+
+
 def test_a_damaged_line_is_told_not_skipped(tmp_path: Path) -> None:
     ledger = LookLedger(tmp_path)
     ledger.add([look()])

@@ -51,9 +51,8 @@ def take_look(path: Path, gold: Gold, ledger: LookLedger, *, reason: str) -> Non
     if not gold.test_splits:
         return
     key = file_key(path)
-    taken = {look.split for look in ledger.read()
-             if look.key == key and look.digest == gold.digest}  # fmt: skip
-    new = [split for split in gold.test_splits if split not in taken]
+    taken = {_taken(look) for look in ledger.read()}
+    new = [split for split in gold.test_splits if (key, gold.digest, split) not in taken]
     if not new:
         return
     if not reason.strip():
@@ -65,5 +64,10 @@ def take_look(path: Path, gold: Gold, ledger: LookLedger, *, reason: str) -> Non
     ledger.path.parent.mkdir(parents=True, exist_ok=True)
     by, time = who(), now()
     ledger.add(
-        [Look(gold.dataset, gold.digest, split, key, reason.strip(), by, time) for split in new]
+        [Look(gold.dataset, gold.digest, split, key, reason.strip(), by, time) for split in new],
+        same=_taken,
     )
+
+
+def _taken(look: Look) -> tuple[str, str, str]:
+    return look.key, look.digest, look.split

@@ -6,6 +6,7 @@ import getpass
 import json
 import os
 import subprocess
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -76,26 +77,52 @@ class LookLedger:
     def __init__(self, folder: Path) -> None:
         self.path = folder / LEDGER_FILE
 
-    def add(self, looks: list[Look]) -> None:
-        """Append looks, each a line, under a lock."""
-        if not looks:
+    def add(self, looks: Sequence[Look], *, same: Callable[[Look], Hashable] | None = None) -> None:
+        """Append looks, each a line, under a lock.
+
+        Parameters
+        ----------
+        looks : sequence of Look
+            Taken now.
+        same : callable or None
+            By what a look was taken before: one whose value the ledger has is not counted again.
+
+        Raises
+        ------
+        StoreError
+            When they cannot be recorded; then they must not be taken.
+        """
+        # A store that may only be read has no locks, and what it has needs none.
+        if not self._new(looks, same):
             return
-        lines = "".join(json.dumps(asdict(look), ensure_ascii=False) + "\n" for look in looks)
         try:
-            with (
-                FileLock(self.path.with_suffix(".lock")),
-                self.path.open("ab+") as file,
-            ):
-                if file.tell():
-                    file.seek(-1, os.SEEK_END)
-                    # A line that a dying process left unfinished stays alone.
-                    lines = lines if file.read(1) == b"\n" else "\n" + lines
-                file.write(lines.encode())
+            with FileLock(self.path.with_suffix(".lock")):
+                # Once more: another process may have taken the same look at the same moment.
+                self._append(self._new(looks, same))
         except OSError as error:
             raise StoreError(
                 f"{self.path}: the look at a test split cannot be recorded, so it is not taken: "
                 f"{error}"
             ) from error
+
+    def _new(
+        self, looks: Sequence[Look], same: Callable[[Look], Hashable] | None
+    ) -> Sequence[Look]:
+        if same is None or not looks:
+            return looks
+        taken = {same(look) for look in self.read()}
+        return [look for look in looks if same(look) not in taken]
+
+    def _append(self, looks: Sequence[Look]) -> None:
+        if not looks:
+            return
+        lines = "".join(json.dumps(asdict(look), ensure_ascii=False) + "\n" for look in looks)
+        with self.path.open("ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                # A line that a dying process left unfinished stays alone.
+                lines = lines if file.read(1) == b"\n" else "\n" + lines
+            file.write(lines.encode())
 
     def read(self) -> list[Look]:
         """Return all looks in the order in which they were taken.
