@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= $(ROOT).venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PRETRAINED := $(VENV)/.pretrained
 # Results of the Makefile's own runs; users' runs go to ./results of where they stand.
 RESULTS ?= $(ROOT)results
 PYTEST_ARGS ?=
@@ -12,7 +13,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce test check lint types fast install lock benchmarks clean
+.PHONY: help reproduce test check lint types fast install pretrained lock benchmarks clean
 
 help: ## show this list
 	@echo "usage: make TARGET"; \
@@ -31,6 +32,14 @@ $(READY): $(ROOT)requirements.lock $(ROOT)pyproject.toml
 	  --no-build-isolation --editable $(ROOT)
 	@touch $(READY)
 	@echo "Environment ready."
+
+pretrained: $(PRETRAINED) ## add torch and what pretrained models need to the environment
+
+$(PRETRAINED): $(READY) $(ROOT)requirements-pretrained.lock
+	@echo "Adding torch, transformers and sentence-transformers (a CUDA build of torch is several GB) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --requirement $(ROOT)requirements-pretrained.lock
+	@touch $(PRETRAINED)
 
 reproduce: $(READY) ## refit the published baselines, and compare: PASS or FAIL per number
 	@cd $(ROOT) && $(BIN)/sitrepbench reproduce baselines --results-dir $(RESULTS)

@@ -201,7 +201,8 @@ def _dataset(
         stored = f"${{results_dir}}/{TABLES_FOLDER}/{given.file}"
         return ["dataset=table", f'dataset.path="{stored}"', "dataset.name=frame"]
     folders = [resource_folder("conf"), *map(Path, config_dirs)]
-    choices = {file.stem for folder in folders for file in (folder / "dataset").glob("*.yaml")}
+    files = [file for folder in folders for file in (folder / "dataset").glob("*.yaml")]
+    choices = {file.stem for file in files}
     if isinstance(given, str) and given in choices:
         return [f"dataset={given}"]
     path = Path(given).expanduser().absolute()
@@ -211,7 +212,8 @@ def _dataset(
         node = {"_target_": "sitrepbench.data.load_card_dataset", "card_path": str(path)}
         return [_own_choice("dataset", "card", node, own)]
     if not path.suffix and not path.exists():
-        known = ", ".join(sorted(choices - {"table"}))
+        # Those that are whole by their name alone.
+        known = ", ".join(sorted({f.stem for f in files if "???" not in f.read_text("utf-8")}))
         raise ConfigError(f"dataset={given}: no such dataset and no such file. Known: {known}")
     return ["dataset=table", f"dataset.path={quoted(str(path))}"]
 

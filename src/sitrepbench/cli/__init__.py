@@ -6,13 +6,18 @@ import argparse
 import atexit
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from gc import freeze, set_threshold
 from typing import Any
 
 from sitrepbench import __version__
-from sitrepbench.cli.arguments import add_config_dir, add_store, count, days, port, share
+from sitrepbench.cli.annotation import add_annotation
+from sitrepbench.cli.arguments import add_config_dir, add_store, count, days, port
 from sitrepbench.cli.comparing import add_comparing
+from sitrepbench.cli.data_tasks import add_data
+from sitrepbench.cli.predict import add_predict
+from sitrepbench.cli.serve import add_serve
+from sitrepbench.cli.train import add_train
 from sitrepbench.errors import SitrepBenchError, Terminated
 
 INTERRUPTED = 130
@@ -106,7 +111,11 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_explain(commands)
     _add_gc(commands)
-    _add_data(commands)
+    add_data(commands)
+    add_annotation(commands)
+    add_train(commands)
+    add_predict(commands)
+    add_serve(commands)
 
     ui = commands.add_parser("ui", help="open the MLflow UI at the leaderboard of a study")
     add_store(ui)
@@ -273,36 +282,6 @@ def _add_gc(commands: Any) -> None:
     gc.set_defaults(command=_gc)
 
 
-def _add_data(commands: Any) -> None:
-    data = commands.add_parser("data", help="describe, check and audit a dataset")
-    tasks = data.add_subparsers(title="tasks", metavar="TASK", required=True)
-    told = (
-        ("stats", "counts, lengths, label mix and annotators' agreement"),
-        ("validate", "check everything that holds for a sound dataset"),
-        ("audit", "near-duplicates, words that give a label away, label conflicts"),
-    )
-    for name, what in told:
-        task = tasks.add_parser(name, help=what, description=what)
-        task.add_argument(
-            "dataset",
-            nargs="+",
-            help="a shipped dataset's name, a card, a table, or dataset=table dataset.path=...",
-        )
-        task.set_defaults(command=_data, task=name)
-        if name != "validate":
-            task.add_argument("--json", action="store_true", help="as JSON")
-        if name == "stats":
-            task.add_argument("--figure", metavar="FILE", help="also draw it (png, svg or pdf)")
-        if name == "audit":
-            task.add_argument(
-                "--threshold",
-                type=share,
-                default=0.6,
-                help="similarity to list from (default: 0.6)",
-            )
-            task.add_argument("--words", type=int, default=10, help="words per label (default: 10)")
-
-
 def _check_model(parsed: argparse.Namespace) -> int:
     from sitrepbench.cli.check_model import check_model_command
 
@@ -370,13 +349,6 @@ def _keywords(parsed: argparse.Namespace) -> int:
     from sitrepbench.cli.stored import explain_keywords
 
     return explain_keywords(" ".join(parsed.text), lexicon=parsed.lexicon)
-
-
-def _data(parsed: argparse.Namespace) -> int:
-    from sitrepbench.cli import data
-
-    task: Callable[[argparse.Namespace], int] = getattr(data, f"{parsed.task}_command")
-    return task(parsed)
 
 
 def _ui(parsed: argparse.Namespace) -> int:

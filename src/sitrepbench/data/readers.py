@@ -10,6 +10,7 @@ from typing import Literal, get_args
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sitrepbench.data.classes import is_index, named_classes, stored_classes
 from sitrepbench.data.delimited import Quoting, read_delimited
 from sitrepbench.data.problems import ProblemReport, shown
 from sitrepbench.data.rows import Rows, character_flaws, decode
@@ -146,13 +147,18 @@ def read_jsonl(text: str, report: ProblemReport) -> Rows | None:
 
 
 def read_parquet(data: bytes, report: ProblemReport) -> Rows | None:
-    """Return the rows of a Parquet file; missing values are None."""
+    """Return the rows of a Parquet file; missing values are None.
+
+    Numbers of classes that `datasets` wrote become their names; the index of a DataFrame is no
+    column.
+    """
     if not data:
         report.add("empty_file", "the file has no bytes at all")
         return None
     try:
         table = pq.read_table(pa.BufferReader(data))
         names = list(table.column_names)
+        classes = stored_classes(table.schema.metadata)
         kinds = [str(field.type) for field in table.schema]
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -163,8 +169,10 @@ def read_parquet(data: bytes, report: ProblemReport) -> Rows | None:
         if name in columns:
             report.add("duplicate_column", f"column {place} is named {shown(name)} once more")
             continue
+        if is_index(name):
+            continue
         try:
-            columns[name] = _values(table.column(place - 1))
+            columns[name] = named_classes(_values(table.column(place - 1)), classes.get(name))
         except (pa.ArrowException, ValueError, OverflowError) as error:
             report.add("wrong_type", f"values of type {kind} cannot be read: {error}", column=name)
             columns[name] = [None] * table.num_rows

@@ -63,9 +63,9 @@ def load_table(
     ConfigError
         When an argument does not make sense.
     """
-    found = _expanded(path)
+    found = expanded(path)
     report = ProblemReport(str(found), allow=allow)
-    rules = _rules(columns, label_map, labels)
+    rules = table_rules(columns, label_map, labels)
     kind = format_of(found, format)
     data = read_bytes(found, report)
     if data is None:
@@ -104,7 +104,7 @@ def load_frame(
     """
     check_allowed(allow)
     report = ProblemReport(f"DataFrame {name!r}", allow=allow)
-    rules = _rules(columns, label_map, labels)
+    rules = table_rules(columns, label_map, labels)
     values: dict[str, list[object]] = {}
     for place, column in enumerate(frame.columns):
         if str(column) in values:
@@ -116,7 +116,7 @@ def load_frame(
     return verified_dataset(rows, rules=rules, report=report, name=name, source="a DataFrame")
 
 
-def _rules(
+def table_rules(
     columns: Mapping[str, str | None] | None,
     label_map: Mapping[str, str] | None,
     labels: Iterable[str] | None,
@@ -132,7 +132,7 @@ def _rules(
     )
 
 
-def _expanded(path: str | Path) -> Path:
+def expanded(path: str | Path) -> Path:
     if not str(path):
         raise ConfigError("dataset.path is empty: give the file with dataset.path=FILE")
     try:
