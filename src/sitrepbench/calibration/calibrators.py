@@ -8,41 +8,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize, minimize_scalar
-from scipy.special import expit, log_softmax, logsumexp, softmax
+from scipy.special import expit, log_softmax, logsumexp
 from sklearn.isotonic import IsotonicRegression
 
+from sitrepbench.calibration.fitted import (
+    ConstantCurve,
+    Curve,
+    Fitted,
+    LogisticCurve,
+    OneAgainstRest,
+    Softened,
+    StaircaseCurve,
+    log_odds,
+)
 from sitrepbench.errors import ConfigError, ModelError
 
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
-#: From the values of one label to its probability, by itself.
-Curve = Callable[[Array], Array]
 
 #: Temperatures that are looked among; at the ends a model's values say nothing, or all.
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 1e-3, 1e3
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A fitted calibrator.
-
-    Parameters
-    ----------
-    apply : callable
-        From values, shape (n, L), to probabilities of that shape; rows sum to one, and labels
-        whose value is minus infinity get zero.
-    told : dict
-        Its parameters worth knowing, by name; empty where it is a curve.
-    """
-
-    apply: Callable[[Array], Array]
-    told: dict[str, float] = field(default_factory=dict)
 
 
 class Calibrator(Protocol):
@@ -109,10 +100,7 @@ class Temperature(_Folded):
         ends = (math.log(LOWEST_TEMPERATURE), math.log(HIGHEST_TEMPERATURE))
         found = minimize_scalar(loss, bounds=ends, method="bounded", options={"xatol": 1e-6})
         temperature = math.exp(float(found.x))
-        return Fitted(
-            lambda asked: np.asarray(softmax(asked / temperature, axis=1)),
-            {"temperature": temperature},
-        )
+        return Fitted(Softened(temperature), {"temperature": temperature})
 
 
 @dataclass(frozen=True)
@@ -156,8 +144,8 @@ def _one_against_rest(
     values: Array, gold: Codes, fit_curve: Callable[[Array, npt.NDArray[np.bool_]], Curve]
 ) -> Fitted:
     # Asked of all training rows: a few decision values may look like probabilities by chance.
-    as_odds = _odds if _are_probabilities(values) else np.asarray
-    odds = as_odds(values)
+    probabilities = _are_probabilities(values)
+    odds = log_odds(values) if probabilities else values
     curves: list[Curve] = []
     for label in range(values.shape[1]):
         met = np.isfinite(odds[:, label])
@@ -165,31 +153,13 @@ def _one_against_rest(
         if met.any():
             curves.append(fit_curve(odds[met, label], truth[met]))
         else:
-            curves.append(_constant(float(truth.mean())))
-
-    def apply(asked: Array) -> Array:
-        given = as_odds(asked)
-        known = np.isfinite(given)
-        mended = np.zeros_like(given)
-        for label, curve in enumerate(curves):
-            rows = known[:, label]
-            mended[rows, label] = curve(given[rows, label])
-        total = mended.sum(axis=1, keepdims=True)
-        # Where no curve believes anything, nothing is known.
-        even = known / known.sum(axis=1, keepdims=True)
-        return np.where(total > 0, mended / np.where(total > 0, total, 1.0), even)
-
-    return Fitted(apply)
+            curves.append(ConstantCurve(float(truth.mean())))
+    return Fitted(OneAgainstRest(tuple(curves), probabilities))
 
 
 def _are_probabilities(values: Array) -> bool:
     """Return whether values are logarithms of numbers that sum to one, row by row."""
     return bool(np.allclose(logsumexp(values, axis=1), 0.0, atol=1e-3))
-
-
-def _odds(values: Array) -> Array:
-    """Return the log odds of logarithms of probabilities."""
-    return np.asarray(values - np.log(-np.expm1(values)))
 
 
 def _logistic(values: Array, truth: npt.NDArray[np.bool_]) -> Curve:
@@ -205,14 +175,12 @@ def _logistic(values: Array, truth: npt.NDArray[np.bool_]) -> Curve:
         return value, np.array([(off * placed).mean(), off.mean()])
 
     slope, place = minimize(loss, np.array([1.0, 0.0]), jac=True, method="BFGS").x
-    return lambda asked: np.asarray(expit(slope * (asked - centre) / scale + place))
+    return LogisticCurve(float(slope), float(place), centre, scale)
 
 
 def _staircase(values: Array, truth: npt.NDArray[np.bool_]) -> Curve:
     fitted = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
     fitted.fit(values, truth.astype(np.float64))
-    return lambda asked: np.asarray(fitted.predict(asked)) if len(asked) else asked
-
-
-def _constant(share: float) -> Curve:
-    return lambda asked: np.full(len(asked), share)
+    return StaircaseCurve(
+        tuple(fitted.X_thresholds_.tolist()), tuple(fitted.y_thresholds_.tolist())
+    )
