@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +18,8 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from sitrepbench.calibration.calibrators import Calibrator, Fitted
+from sitrepbench.calibration.calibrators import Calibrator
+from sitrepbench.calibration.fitted import Fitted
 from sitrepbench.calibration.values import check_answers, label_values
 from sitrepbench.data.dataset import (
     DOCUMENT_ID,
@@ -26,6 +27,7 @@ from sitrepbench.data.dataset import (
     LABEL,
     SECONDARY,
     SENTENCE_ID,
+    SPLIT,
     Dataset,
 )
 from sitrepbench.data.duplicates import document_groups
@@ -33,7 +35,7 @@ from sitrepbench.errors import ModelError
 from sitrepbench.models.answers import predict
 from sitrepbench.models.pipeline import transform, unset_seeds
 from sitrepbench.predictions import FOLD, KEY_COLUMNS, PART, PREDICTED, REPEAT
-from sitrepbench.protocols.cells import Cell, Plan
+from sitrepbench.protocols.cells import Cell, Plan, without_splits
 from sitrepbench.reuse.memory import FittedFeatures
 from sitrepbench.reuse.transformed import (
     CellName,
@@ -171,7 +173,7 @@ def choose_settings(
     with _blaming("tuning", where):
         return choose(
             tuned.tuning,
-            partial(_inner_folds, plan, cell, fresh),
+            partial(_inner_folds, plan, cell, fresh, scored_on=tuned.tuning.scored_on),
             prepare=prepare,
             seed=seed_for("tuner", repeat=cell.repeat, fold=cell.fold),
             file=None if tuned.folder is None else tuned.folder / f"{name}.log",
@@ -179,8 +181,11 @@ def choose_settings(
         )
 
 
-def _inner_folds(plan: Plan, cell: Cell, fresh: Pipeline, n_folds: int) -> InnerFolds:
+def _inner_folds(
+    plan: Plan, cell: Cell, fresh: Pipeline, n_folds: int, *, scored_on: Sequence[str] = ()
+) -> InnerFolds:
     """Return inner folds of a cell's training rows; ``fresh`` is seeded for the cell."""
+    splits = plan.training.frame[SPLIT].to_numpy(dtype=object)[cell.train]
     return InnerFolds(
         inputs(plan.training, cell.train),
         plan.training.frame[LABEL].to_numpy(dtype=object)[cell.train],
@@ -189,10 +194,11 @@ def _inner_folds(plan: Plan, cell: Cell, fresh: Pipeline, n_folds: int) -> Inner
         groups=document_groups(plan.training.frame)[cell.train],
         known=plan.training.labels,
         n_folds=n_folds,
+        held_out=np.isin(splits, list(scored_on)) if scored_on else None,
     )
 
 
-def _calibrated(
+def calibrated(
     calibrator: Calibrator, plan: Plan, cell: Cell, fresh: Pipeline, model: Any
 ) -> Fitted:
     """Return a calibrator fitted on held-out answers about a cell's training rows."""
@@ -223,7 +229,11 @@ def fit_cell(
     calibrator: Calibrator | None = None,
 ) -> CellResult:
     """Fit a clone of ``pipeline`` and predict its test rows; see `execute`."""
-    cell = fit.cell
+    left_out = tuned.tuning.left_out if tuned is not None and chosen is not None else ()
+    cell = without_splits(plan, fit.cell, left_out)
+    if features_key and left_out:
+        # Fitted on other rows than those that the key stands for.
+        features_key = f"{features_key} without {'|'.join(left_out)}"
     if tuned is not None and chosen is not None and chosen.settings:
         pipeline = _with_model(pipeline, tuned.tuning.build(chosen.settings))
     fresh, seeds = seeded(pipeline, cell, seed)
@@ -251,7 +261,7 @@ def fit_cell(
     if calibrator is not None:
         with _blaming(type(calibrator).__name__, where):
             started = time.perf_counter()
-            mended = _calibrated(calibrator, plan, cell, fresh, model)
+            mended = calibrated(calibrator, plan, cell, fresh, model)
             fit_seconds += time.perf_counter() - started
             asked = partial(label_values, n_rows=len(cell.test), labels=plan.training.labels)
             values, seconds = _answer(asked, model, features.test, heard)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from sklearn.pipeline import Pipeline
@@ -29,16 +30,19 @@ from sitrepbench.data.dataset import Dataset
 from sitrepbench.environment import describe_environment
 from sitrepbench.errors import ConfigError, StoreError
 from sitrepbench.execution import RunResult, execute
+from sitrepbench.finetuning.curves import read_curves
+from sitrepbench.finetuning.place import fits_kept_in
 from sitrepbench.fitting import Tuned
 from sitrepbench.metrics.summary import Summary
 from sitrepbench.models.pipeline import build_pipeline, reads_frame
 from sitrepbench.protocols import Plan, check_plan
+from sitrepbench.reuse.embeddings import embeddings_kept_in
 from sitrepbench.reuse.keys import features_key, is_dear
 from sitrepbench.reuse.memory import FittedFeatures
 from sitrepbench.store.looks import Look, LookLedger, now, who
 from sitrepbench.store.record import RunRecord
 from sitrepbench.store.results import ClaimedError, ResultsStore
-from sitrepbench.store.waste import SEARCHES
+from sitrepbench.store.waste import FITS, SEARCHES
 from sitrepbench.told import (
     ADHOC,
     describe_data,
@@ -288,23 +292,25 @@ def _compute(
     looks = record_looks(prepared, store)
     started = time.perf_counter()
     executor = prepared.config.build("executor")
+    under_way = _under_way(prepared, store)
     # The environment is described where the run is computed: with its thread limits.
-    result, environment = executor.call(
-        lambda: (
-            execute(
-                prepared.plan,
-                prepared.pipeline,
-                seed=prepared.config.seed,
-                on_cell=on_cell,
-                fitted=fitted,
-                features_key=prepared.shares,
-                dear=is_dear(prepared.config.tree["features"]),
-                tuned=_tuned(prepared, store),
-                calibrator=prepared.calibrator,
-            ),
-            describe_environment(),
+    with fits_kept_in(under_way / FITS), embeddings_kept_in(store.folder) as embeddings:
+        result, environment = executor.call(
+            lambda: (
+                execute(
+                    prepared.plan,
+                    prepared.pipeline,
+                    seed=prepared.config.seed,
+                    on_cell=on_cell,
+                    fitted=fitted,
+                    features_key=prepared.shares,
+                    dear=is_dear(prepared.config.tree["features"]),
+                    tuned=_tuned(prepared, under_way),
+                    calibrator=prepared.calibrator,
+                ),
+                describe_environment(),
+            )
         )
-    )
     total = time.perf_counter() - started
     config = prepared.config
     summaries = summarise_parts(result.predictions)
@@ -330,25 +336,34 @@ def _compute(
             {"split": look.split, "reason": look.reason, "time": look.time, "by": look.by}
             for look in looks
         ],
-        notes=[*prepared.notes, *result.notes],
+        notes=[*prepared.notes, *result.notes, *embeddings.lines()],
         scores={part: headline(summary) for part, summary in summaries.items()},
         predictions_digest=result.predictions.digest(),
         tuning=_told(prepared, result),
     )
     stored = store.put(
-        record, predictions=result.predictions, cells=result.timings, trials=result.trials
+        record,
+        predictions=result.predictions,
+        cells=result.timings,
+        trials=result.trials,
+        curves=read_curves(under_way / FITS),
     )
-    shutil.rmtree(store.folder / SEARCHES / prepared.key, ignore_errors=True)
+    shutil.rmtree(under_way, ignore_errors=True)
     return Obtained(stored, cached=False, summaries=summaries)
 
 
-def _tuned(prepared: PreparedRun, store: ResultsStore) -> Tuned | None:
-    """Return the tuner for execution, with the place where searches under way are kept."""
-    if prepared.tuning is None or not prepared.tuning.changes:
-        return None
+def _under_way(prepared: PreparedRun, store: ResultsStore) -> Path:
+    """Return where searches and long fits under way are kept, to go on with after a kill."""
     folder = store.folder / SEARCHES / prepared.key
     if prepared.config.resume is Resume.never:
         shutil.rmtree(folder, ignore_errors=True)
+    return folder
+
+
+def _tuned(prepared: PreparedRun, folder: Path) -> Tuned | None:
+    """Return the tuner for execution, with the place where searches under way are kept."""
+    if prepared.tuning is None or not prepared.tuning.changes:
+        return None
     return Tuned(prepared.tuning, folder)
 
 

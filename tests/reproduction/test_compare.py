@@ -113,6 +113,7 @@ def test_code_is_the_cause_where_numbers_differ_and_a_note_where_not(
         ("kappa", 0.0, False),
         ("macro_f1", None, False),
         ("new", None, False),
+        ("weighted_f1", 0.5, True),  # the program has learned it since
     ],
 )
 def test_tolerances(metric: str, value: float | None, passed: bool) -> None:

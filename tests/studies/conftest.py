@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -49,5 +49,34 @@ def make_table(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         table = pd.DataFrame(rows)
         (table if splits else table.drop(columns="split")).to_csv(file, index=False)
         return file
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_humaid() -> Callable[[Path, Sequence[str]], Path]:
+    """Return a function that writes small events in the format of HumAID, with invented tweets."""
+    said = {
+        "injured_or_dead_people": "{} people died near the {}",
+        "displaced_people_and_evacuations": "families left the {1} in {0} buses",
+        "rescue_volunteering_or_donation_effort": "give {} dollars for the {} relief",
+        "not_humanitarian": 'watch "my show about the {1} at {0}',
+    }
+
+    def make(folder: Path, events: Sequence[str]) -> Path:
+        rng = np.random.default_rng(4)
+        number = 10**9
+        for event in events:
+            (folder / event).mkdir(parents=True)
+            for split, size in (("train", 40), ("dev", 16), ("test", 16)):
+                lines = ["tweet_id\ttweet_text\tclass_label"]
+                for row in range(size):
+                    number += 1
+                    label = list(said)[row % len(said)]
+                    text = said[label].format(rng.integers(2, 999), rng.choice(PLACES))
+                    lines.append(f"{number}\tRT @someone: {text} #{event} &amp; more\t{label}")
+                text = "\n".join(lines) + "\n"
+                (folder / event / f"{event}_{split}.tsv").write_text(text, encoding="utf-8")
+        return folder
 
     return make

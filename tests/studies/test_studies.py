@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import json
 import re
@@ -30,6 +31,8 @@ MODELS = sorted(file.stem for file in (resource_folder("conf") / "model").glob("
 #: Models that take minutes where others take seconds.
 DEAR = {"crf", "hist_gradient_boosting", "logistic_elastic_net", "random_forest", "stacking",
         "voting"}  # fmt: skip
+#: Models that an extra is needed for: rows of `pretrained`, not of `baselines`.
+PRETRAINED = {"finetuned", "label_description", "mlp"}
 #: What makes a study small; its own data, splits, models and features stay.
 TINY = {
     "baselines": ["tuner.trials=1", "tuner.n_folds=2"],
@@ -39,6 +42,9 @@ TINY = {
     "cross_register": [],
     "real_text": [],
     "seeds": [],
+    "humaid": ["tuner.grid={C: [0.1, 1.0]}"],
+    "pretrained": ["tuner.trials=1", "tuner.n_folds=2", "model=label_description,knn,mlp"],
+    "pretrained_features": ["tuner.trials=1", "tuner.n_folds=2"],
 }
 #: Runs of each study as committed.
 SIZES = {
@@ -49,6 +55,9 @@ SIZES = {
     "cross_register": 8,
     "real_text": 6,
     "seeds": 2,
+    "humaid": 6,
+    "pretrained": 7,
+    "pretrained_features": 6,
 }
 
 
@@ -97,14 +106,14 @@ def test_a_study_composes_for_every_run_of_its_sweep(study: str) -> None:
     runs = jobs(study)
     assert len(runs) == SIZES[study]
     assert {run.study for run in runs} == {study}
-    told = [json.dumps([run.tree[name] for name in ("protocol", "features", "model")])
+    told = [json.dumps([run.tree[name] for name in ("dataset", "protocol", "features", "model")])
             for run in runs]  # fmt: skip
     assert len(set(told)) == len(told)
 
 
 def test_baselines_are_all_models_each_with_its_features_and_the_same_budget() -> None:
     runs = {run.names["model"]: run for run in jobs("baselines")}
-    assert sorted(runs) == MODELS
+    assert sorted(runs) == sorted({*MODELS} - PRETRAINED)
     tuners = {json.dumps(run.tree["tuner"], sort_keys=True) for run in runs.values()}
     assert len(tuners) == 1
     assert runs["nbsvm"].names["tuner"] == "random"
@@ -122,14 +131,22 @@ def about(model: str) -> dict[str, Any]:
 
 
 def test_dear_models_are_in_baselines_only() -> None:
-    assert {name for name in MODELS if about(name)["cost"] == "dear"} == DEAR
+    dear = {name for name in MODELS if about(name)["cost"] == "dear"}
+    assert dear - PRETRAINED == DEAR
     for study in set(STUDIES) - {"baselines"}:
         assert not {run.names["model"] for run in jobs(study)} & DEAR
 
 
 def test_only_declared_studies_read_a_test_split() -> None:
     declared = {name for name in STUDIES if yaml.safe_load(source(name)).get("final_test")}
-    assert declared == {"baselines", "real_text", "seeds"}
+    assert declared == {
+        "baselines",
+        "real_text",
+        "seeds",
+        "humaid",
+        "pretrained",
+        "pretrained_features",
+    }
 
 
 def test_the_ablation_takes_away_one_kind_of_feature_at_a_time() -> None:
@@ -167,6 +184,7 @@ def test_cross_studies_leave_one_out_beside_a_control(study: str, by: str) -> No
 @pytest.fixture
 def run_study(
     make_table: Callable[..., Path],
+    make_humaid: Callable[[Path, Sequence[str]], Path],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -185,10 +203,13 @@ def run_study(
             "executor=serial",
             "tracking=none",
             f"results_dir={tmp_path / 'results'}",
-            "dataset=table",
-            f"dataset.path={table}",
             *given,
         ]
+        if study == "humaid":
+            events = [text.partition("=")[2] for text in swept(study)["dataset.event"]]
+            arguments.append(f"dataset.path={make_humaid(tmp_path / 'humaid', events)}")
+        else:
+            arguments += ["dataset=table", f"dataset.path={table}"]
         if study == "real_text":
             arguments += ["dataset@protocol.target=table", f"protocol.target.path={other}"]
         else:
@@ -217,12 +238,22 @@ def parts(records: Sequence[dict[str, Any]]) -> set[str]:
         ("cross_register", 8, {"cv"}),
         ("real_text", 6, {"all"}),
         ("seeds", 2, {"all"}),
+        ("humaid", 6, {"test"}),
+        ("pretrained", 3, {"dev", "test", "test_ood"}),
+        ("pretrained_features", 6, {"dev", "test", "test_ood"}),
         pytest.param("baselines", 23, {"dev", "test", "test_ood"}, marks=pytest.mark.slow),
     ],
 )
 def test_a_study_runs_on_a_tiny_dataset(
-    run_study: Callable[..., list[dict[str, Any]]], study: str, runs: int, wanted: set[str]
+    run_study: Callable[..., list[dict[str, Any]]],
+    study: str,
+    runs: int,
+    wanted: set[str],
+    require: Callable[[bool, str], None],
 ) -> None:
+    if study.startswith("pretrained"):
+        there = importlib.util.find_spec("sentence_transformers") is not None
+        require(there, "it needs the extra: pip install 'sitrepbench[embeddings]'")
     records = run_study(study, TINY[study])
     assert len(records) == runs
     assert parts(records) == wanted

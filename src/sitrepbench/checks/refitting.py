@@ -13,7 +13,7 @@ from sitrepbench.fitting import Fit, Tuned, fit_cell, fits_of
 from sitrepbench.metrics.confusion import document_confusions
 from sitrepbench.metrics.scores import macro_f1
 from sitrepbench.predictions import PredictionsTable
-from sitrepbench.protocols.cells import Cell, Plan
+from sitrepbench.protocols.cells import Cell, Plan, without_splits
 from sitrepbench.runs import PreparedRun
 from sitrepbench.tuning.tune import Chosen
 from sitrepbench.wording import one_line
@@ -46,11 +46,13 @@ def with_training_score(run: CheckedRun) -> CheckedRun:
 def _training_score(prepared: PreparedRun, run: CheckedRun) -> float:
     training = prepared.plan.training
     first = fits_of(prepared.plan)[0].cell
-    cell = Cell(_PART, first.repeat, first.fold, first.train, first.train)
     tuned, chosen = _choice(prepared, run, first)
+    left_out = tuned.tuning.left_out if tuned is not None else ()
+    seen = without_splits(prepared.plan, first, left_out).train
+    cell = Cell(_PART, first.repeat, first.fold, first.train, seen)
     result = fit_cell(
         Plan(training, training, (cell,)),
-        Fit(cell, np.full(len(first.train), _PART, dtype=object)),
+        Fit(cell, np.full(len(seen), _PART, dtype=object)),
         pipeline=prepared.pipeline,
         seed=prepared.config.seed,
         tuned=tuned,

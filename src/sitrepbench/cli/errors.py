@@ -141,7 +141,9 @@ def features_of(record: RunRecord, part: str) -> TopFeatures:
     SitrepBenchError
         When it cannot be built or fitted any more.
     """
+    from sitrepbench.config.studies import left_out_by
     from sitrepbench.models.pipeline import build_pipeline, reads_frame
+    from sitrepbench.protocols.cells import without_splits
     from sitrepbench.tuning.space import with_settings
 
     config = rebuilt(record.config, record.names, tuple(record.overrides))
@@ -149,6 +151,8 @@ def features_of(record: RunRecord, part: str) -> TopFeatures:
     cell = first_cell(plan, part)
     if cell is None:
         return TopFeatures(None, f"Nothing is fitted for part {part!r}.")
+    search = record.tuning.get("search", {})
+    cell = without_splits(plan, cell, [*left_out_by(search), *(search.get("without") or [])])
     node = config.tree["model"]
     for chosen in record.tuning.get("chosen", []):
         # One fit may serve several parts, whose names are joined then.

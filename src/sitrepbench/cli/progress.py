@@ -11,6 +11,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -18,11 +19,16 @@ from rich.progress import (
 
 #: Seconds between lines where there is no terminal.
 QUIET_SECONDS = 10.0
+#: Encoding sentences has a bar of its own where it takes longer, seconds.
+ENCODING_SECONDS = 2.0
 
 
 @contextlib.contextmanager
 def cells_progress(what: str) -> Iterator[Callable[[float, int], None]]:
     """Yield a function to be told how many cells are done, of how many."""
+    # Imported here: it brings numpy along.
+    from sitrepbench.reuse.embeddings import encoding_told
+
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _plain(console, what)
@@ -37,7 +43,29 @@ def cells_progress(what: str) -> Iterator[Callable[[float, int], None]]:
         transient=True,
     ) as progress:
         task = progress.add_task(what[:40], total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+        with encoding_told(_encoding(progress)):
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _encoding(progress: Progress) -> Callable[[int, int], None]:
+    """Return a function that shows a bar while sentences are encoded for long."""
+    task: TaskID | None = None
+    began, before = time.monotonic(), 0
+
+    def on_encoded(done: int, total: int) -> None:
+        nonlocal task, began, before
+        if done <= before:  # another batch of sentences than the one of before
+            began = time.monotonic()
+        before = done
+        if task is None and done < total and time.monotonic() - began > ENCODING_SECONDS:
+            task = progress.add_task("encoding sentences", total=total)
+        if task is not None:
+            progress.update(task, completed=done, total=total)
+        if task is not None and done >= total:
+            progress.remove_task(task)
+            task, before = None, 0
+
+    return on_encoded
 
 
 def _plain(console: Console, what: str) -> Callable[[float, int], None]:

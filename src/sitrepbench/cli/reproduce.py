@@ -99,7 +99,9 @@ def _check_listed(
     if strange:
         raise ConfigError(
             f"{', '.join(strange)}: the study does not list that. It lists: "
-            f"{', '.join(run_label(job.own) for job in all_jobs)}"
+            f"{', '.join(run_label(job.own) for job in all_jobs)}. To run another one by itself, "
+            f"which is compared with nothing: sitrepbench run experiments=NAME study=NAME_OF_YOURS "
+            "KEY=VALUE, with unlock.reason='...' where it reads a test split"
         )
 
 

@@ -12,10 +12,16 @@ from rich.console import Console
 from rich.text import Text
 
 from sitrepbench.config.combinations import StudyJob
+from sitrepbench.report.published import print_published
 from sitrepbench.report.reproduction import comparison_dict, print_comparisons
 from sitrepbench.reproduction.compare import Comparison, compare_run
 from sitrepbench.reproduction.expectations import Expectations, write_expectations
 from sitrepbench.reproduction.facts import RunFacts, facts_of, run_label, with_tuner_of
+from sitrepbench.reproduction.published import (
+    PublishedComparison,
+    beside_published,
+    read_published,
+)
 from sitrepbench.reproduction.refits import Search
 from sitrepbench.reproduction.studies import StudyFiles
 from sitrepbench.resources import resource_folder
@@ -108,7 +114,9 @@ class Outcome:
         self._searches = searches
         self._console = console
         self._interrupted = False
+        self._published = read_published(study.published)
         self.comparisons: list[Comparison] = []
+        self.beside: PublishedComparison | None = None
         self.written = False
 
     @property
@@ -116,17 +124,23 @@ class Outcome:
         """Whether what was asked for is done: all is as expected, or is what is expected now."""
         if self._asked.update:
             return self.written
-        return bool(self.comparisons) and all(item.passed for item in self.comparisons)
+        return self._passed
+
+    @property
+    def _passed(self) -> bool:
+        near = self.beside is None or self.beside.passed
+        return near and bool(self.comparisons) and all(item.passed for item in self.comparisons)
 
     def plain(self) -> dict[str, Any]:
         """Return it for JSON."""
         return {
             "study": self._study.name,
-            "passed": bool(self.comparisons) and all(item.passed for item in self.comparisons),
+            "passed": self._passed,
             "expected": str(self._study.expected),
             "written": self.written,
             "interrupted": self._interrupted,
             "runs": [comparison_dict(item) for item in self.comparisons],
+            "published": None if self.beside is None else self.beside.plain(),
         }
 
     def tell(self, found: Sequence[Reproduced], *, interrupted: bool = False) -> None:
@@ -148,6 +162,17 @@ class Outcome:
                 interrupted=interrupted,
                 of=None if self._asked.whole else len(self._expectations.runs),
             )
+        if self._published is not None:
+            self.beside = beside_published(
+                self._published,
+                [
+                    (run_label(item.job.own) or self._study.name, item.job.own, one)
+                    for item, one in zip(found, facts, strict=True)
+                ],
+            )
+            # Where no run came to a score, what is wrong stands above.
+            if not self._asked.quiet and self.beside.mean is not None:
+                print_published(self.beside, console=self._console)
         if self._asked.update:
             self._write(found, facts)
 
@@ -200,7 +225,7 @@ class Outcome:
             Expectations(self._study.name, self._study.run_command(), now(), runs),
             self._study.expected,
         )
-        written = write_study_report(self._study, drawn)
+        written = write_study_report(self._study, drawn, beside=self.beside)
         written += write_leaderboard(
             self._study, drawn, resource_folder("experiments").parent / "README.md"
         )

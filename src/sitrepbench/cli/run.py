@@ -248,6 +248,7 @@ def _job(composed: DictConfig) -> Outcome:
 def _run(config: RunConfig) -> Outcome:
     """Run one configuration in this process."""
     from sitrepbench.cli.progress import cells_progress
+    from sitrepbench.cli.tracked import shown_live
     from sitrepbench.reuse.memory import FittedFeatures
     from sitrepbench.runs import obtain, prepare
     from sitrepbench.store.results import ResultsStore
@@ -257,7 +258,8 @@ def _run(config: RunConfig) -> Outcome:
         store = ResultsStore(config.results_dir)
         # One run shares nothing in memory, but dear features may lie on the disk.
         fitted = FittedFeatures(0, folder=store.folder)
-        with cells_progress(" ".join(config.overrides) or "run") as on_cell:
+        progress = cells_progress(" ".join(config.overrides) or "run")
+        with progress as on_cell, shown_live(prepared, store):
             obtained = obtain(prepared, store, on_cell=on_cell, fitted=fitted)
     except SitrepBenchError as error:
         return Outcome(config.overrides, error=error)

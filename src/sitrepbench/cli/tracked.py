@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Self
 
 from sitrepbench.cli.outcome import settings_of
 from sitrepbench.errors import SitrepBenchError, TrackingError
 from sitrepbench.metrics.summary import Summary
+from sitrepbench.runs import PreparedRun
 from sitrepbench.store.index import IndexRow
 from sitrepbench.store.record import RunRecord
+from sitrepbench.store.results import ResultsStore
+from sitrepbench.store.waste import SEARCHES
 from sitrepbench.sweep.jobs import Job, State
 from sitrepbench.sweep.planning import SweepRun
 from sitrepbench.sweep.session import SweepSession
-from sitrepbench.told import named_as_asked, without_passwords
+from sitrepbench.told import ADHOC, named_as_asked, run_name, without_passwords
 from sitrepbench.tracking.background import Tracker
 from sitrepbench.tracking.ranking import RankedRow
 from sitrepbench.tracking.settings import TrackingSettings
 from sitrepbench.tracking.sweeps import SweepInfo, SweepOutcome
+from sitrepbench.tracking.training_curves import CurveWatch, LiveRun
 from sitrepbench.wording import FailedLine
 
 
@@ -49,6 +54,7 @@ class TrackedSweep:
     def begin(self) -> None:
         """Log what the store had and MLflow lacks; called once per batch."""
         self._tracker.replan(self._info())
+        self._tracker.follow(CurveWatch(self._session.store.folder / SEARCHES, self._live))
         cached = {run.key: run for run in self._session.runs if run.state is State.cached}
 
         def load(key: str) -> RunRecord | None:
@@ -57,6 +63,14 @@ class TrackedSweep:
 
         if cached:
             self._tracker.log_missing(cached, load)
+
+    def _live(self) -> dict[str, LiveRun]:
+        """Return the runs that are not done, as MLflow shows them while they grow curves."""
+        return {
+            run.key: LiveRun(run.key, run.name, {"study": self._session.study, **run.config.names})
+            for run in self._session.runs
+            if run.state not in (State.cached, State.done)
+        }
 
     def finished(
         self,
@@ -119,6 +133,25 @@ class TrackedSweep:
             session.counts[State.cached],
             session.ledger.folder,
         )
+
+
+@contextmanager
+def shown_live(prepared: PreparedRun, store: ResultsStore) -> Iterator[None]:
+    """Show the curves of a single run in MLflow while it is computed, where it has any.
+
+    MLflow that is away costs the view while the run is under way, and nothing else.
+    """
+    config = prepared.config
+    parts = prepared.pipeline.get_params(deep=True).values()
+    settings = settings_of(config) if any(hasattr(part, "has_curves") for part in parts) else None
+    if settings is None:
+        yield
+        return
+    name = run_name(config, prepared.pipeline)
+    live = LiveRun(prepared.key, name, {"study": config.study or ADHOC, **config.names})
+    with Tracker(settings) as tracker:
+        tracker.follow(CurveWatch(store.folder / SEARCHES, lambda: {prepared.key: live}))
+        yield
 
 
 def _named(record: RunRecord, run: SweepRun) -> RunRecord:

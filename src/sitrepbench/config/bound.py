@@ -6,7 +6,8 @@ from typing import Any
 
 from sitrepbench.calibration.calibrators import Calibrator
 from sitrepbench.config.run_config import ABOUT, RunConfig, build
-from sitrepbench.errors import ConfigError
+from sitrepbench.data.dataset import SPLIT
+from sitrepbench.errors import ConfigError, did_you_mean
 from sitrepbench.protocols import Plan
 from sitrepbench.tuning.searches import Given
 from sitrepbench.tuning.space import Settings, with_settings
@@ -45,14 +46,15 @@ def bound_calibrator(config: RunConfig) -> Calibrator | None:
 
 
 def check_trains(plan: Plan, tuning: Tuning | None, calibrator: Calibrator | None) -> None:
-    """Refuse to tune or to calibrate where nothing is trained.
+    """Refuse to tune or to calibrate where nothing is trained, or held out of it.
 
     Raises
     ------
     ConfigError
-        With a protocol that trains on nothing.
+        With a protocol that trains on nothing, or not on what a search holds out.
     """
     if plan.fits:
+        _check_held_out(plan, tuning)
         return
     if tuning is not None and tuning.searches:
         raise ConfigError(
@@ -63,6 +65,30 @@ def check_trains(plan: Plan, tuning: Tuning | None, calibrator: Calibrator | Non
             "protocol 'score' trains on nothing, so there is nothing to calibrate on; use "
             "calibrator=none"
         )
+
+
+def _check_held_out(plan: Plan, tuning: Tuning | None) -> None:
+    """Refuse a search that holds out what a cell does not train on, or all of it."""
+    if tuning is None:
+        return
+    splits = plan.training.frame[SPLIT].to_numpy(dtype=object)
+    named = dict.fromkeys((*tuning.scored_on, *tuning.left_out))
+    key = "held_out" if tuning.searches else "without"
+    for cell in plan.cells if named else ():
+        there = {str(name) for name in set(splits[cell.train])}
+        listed = ", ".join(sorted(filter(None, there))) or "no split"
+        for name in named:
+            if name not in there:
+                raise ConfigError(
+                    f"tuner.{key}: {cell.part} does not train on a split {name!r}, but on "
+                    f"{listed}.{did_you_mean(name, there)} With protocol=official, "
+                    f"protocol.train=[train,{name}] adds it"
+                )
+        if there <= set(named):
+            raise ConfigError(
+                f"tuner.{key}: {cell.part} trains on nothing but {listed}, so nothing is left to "
+                "fit on. Add a split with protocol.train, or name fewer"
+            )
 
 
 def unused_tuner(config: RunConfig, tuning: Tuning | None) -> list[str]:

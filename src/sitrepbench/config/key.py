@@ -66,8 +66,22 @@ CHECKING_SOURCES = frozenset(
 )
 #: Sources of the score by which a search chooses.
 SCORE_SOURCES = ("metrics/confusion.py", "metrics/scores.py")
+#: Options of a tuner that came later, with the values at which they decide nothing.
+_UNSET: Mapping[str, tuple[Any, ...]] = {
+    "held_out": (None, []),
+    "without": (None, []),
+    "refit": ("all",),
+}
 #: Sources of the calibrators, which count where one is chosen.
 CALIBRATION_SOURCES = "calibration"
+#: Sources and libraries that count where something of them is chosen, by the target's beginning.
+CHOSEN_SOURCES = {"sitrepbench.finetuning.": "finetuning"}
+_NETWORKS = ("torch", "transformers", "tokenizers")
+CHOSEN_LIBRARIES = {
+    "sitrepbench.finetuning.": _NETWORKS,
+    "sitrepbench.features.Embeddings": (*_NETWORKS, "sentence-transformers"),
+    "sitrepbench.features.embeddings": (*_NETWORKS, "sentence-transformers"),
+}
 #: Whether a step draws random numbers, by what it is made of.
 _KNOWN_DRAWS: dict[str, bool] = {}
 _KNOWN_LIMIT = 10_000
@@ -114,6 +128,7 @@ def key_parts(
             **source_digests(),
             **_search_sources(tuning),
             **(_calibration_sources() if calibrated else {}),
+            **_chosen_sources(config),
         },
         "own_code": own_code,
         "versions": _versions(config, tuning),
@@ -124,7 +139,11 @@ def tuner_part(config: RunConfig, tuning: Tuning | None) -> dict[str, Any] | Non
     """Return what a tuner decides by; None where it leaves the model as it is configured."""
     if tuning is None or not tuning.changes:
         return None
-    part = without_own_keys(config.tree["tuner"])
+    part = dict(without_own_keys(config.tree["tuner"]))
+    for name, unset in _UNSET.items():
+        # Runs that do not use an option have the keys that they had before there was one.
+        if name in part and part[name] in unset:
+            del part[name]
     if tuning.searches:
         # The space may stand beside the model, among what is left out.
         space = [[dim.path, dim.kind, list(dim.values)] for dim in tuning.dimensions]
@@ -178,6 +197,21 @@ def _calibration_sources() -> Mapping[str, str]:
     """Return the sources that decide how probabilities are mended."""
     package = Path(sitrepbench.__file__).parent
     return _digests(sorted((package / CALIBRATION_SOURCES).rglob("*.py")), package)
+
+
+def _chosen_sources(config: RunConfig) -> Mapping[str, str]:
+    """Return the sources of what is seldom chosen, where it is."""
+    package = Path(sitrepbench.__file__).parent
+    found: dict[str, str] = {}
+    for beginning, folder in CHOSEN_SOURCES.items():
+        if _is_chosen(config, beginning):
+            found |= _digests(sorted((package / folder).rglob("*.py")), package)
+    return found
+
+
+def _is_chosen(config: RunConfig, beginning: str) -> bool:
+    targets = (target for group in DECIDING for target in _targets(config.tree[group]))
+    return any(target.startswith(beginning) for target in targets)
 
 
 def _targets(node: Any) -> Iterator[str]:
@@ -260,10 +294,17 @@ def _versions(config: RunConfig, tuning: Tuning | None) -> dict[str, str]:
         names.update(getattr(tuning.tuner, "distributions", ()))
     for target in _foreign_targets(config):
         names.update(_distributions_of(target))
+    for beginning, libraries in CHOSEN_LIBRARIES.items():
+        if _is_chosen(config, beginning):
+            names.update(libraries)
     return {name: _version(name) for name in sorted(names)}
 
 
 @lru_cache(maxsize=256)
 def _version(distribution: str) -> str:
     # Parses a metadata file, 2 ms; what is imported does not change in a process anyway.
-    return metadata.version(distribution)
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        # Of an extra that features ask for which the model does not read.
+        return "absent"

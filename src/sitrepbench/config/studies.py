@@ -24,6 +24,9 @@ from sitrepbench.resources import resource_folder
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 #: What a declared look is for: the study's own data, splits, features and models.
 _HELD = ("dataset", "protocol", "features", "model", "calibrator", "seed")
+#: Datasets that cannot come with the program: ``path`` is where a user keeps them. What lies there
+#: is told by its digest, which the committed results hold.
+_KEPT_BY_USERS = frozenset({"sitrepbench.data.humaid.load_humaid"})
 #: The tuner that searches nothing.
 GIVEN = "sitrepbench.tuning.Given"
 
@@ -65,7 +68,7 @@ def final_test_reason(config: RunConfig) -> str | None:
     if declared is not None and config.tree["tuner"] != declared["tuner"]:
         # A refit of the settings that the study's own search has chosen.
         files.append(expectations_file(config.study))
-        if not _is_refit(config.tree["tuner"], files[-1], chosen or ()):
+        if not _is_refit(config.tree["tuner"], files[-1], chosen or (), declared["tuner"]):
             declared = None
     if declared is None or not _same(config.tree, declared):
         raise ConfigError(
@@ -116,9 +119,13 @@ def is_published(config: RunConfig) -> bool:
         return False
 
 
-def _is_refit(tuner: Mapping[str, Any], file: Path, chosen: Sequence[str]) -> bool:
+def _is_refit(
+    tuner: Mapping[str, Any], file: Path, chosen: Sequence[str], search: Mapping[str, Any]
+) -> bool:
     """Return whether a tuner gives what a study's committed results say was chosen for a run."""
     if tuner.get(TARGET) != GIVEN or not file.is_file():
+        return False
+    if list(tuner.get("without") or []) != left_out_by(search):
         return False
     try:
         runs = json.loads(file.read_text(encoding="utf-8"))["runs"]
@@ -178,7 +185,27 @@ def _composer(path: Path, text: str) -> JobComposer:
 
 
 def _same(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
-    return all(one[group] == two[group] for group in _HELD)
+    return all(_held(one, group) == _held(two, group) for group in _HELD)
+
+
+def _held(tree: Mapping[str, Any], group: str) -> Any:
+    """Return what a look is declared for, without where each user keeps the files of it."""
+    node = tree[group]
+    if group == "dataset" and node.get(TARGET) in _KEPT_BY_USERS:
+        return {name: value for name, value in node.items() if name != "path"}
+    return node
+
+
+def left_out_by(tuner: Mapping[str, Any]) -> list[str]:
+    """Return the splits that a search's last fit leaves out, from its configuration.
+
+    >>> left_out_by({"held_out": ["dev"], "refit": "others"})
+    ['dev']
+    """
+    held_out = tuner.get("held_out") or []
+    if tuner.get("refit") != "others":
+        return []
+    return [held_out] if isinstance(held_out, str) else list(held_out)
 
 
 def _git_state(path: Path) -> tuple[int, ...]:

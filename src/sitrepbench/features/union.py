@@ -15,7 +15,7 @@ class SideBySide(ContentOfParts, FeatureUnion):  # type: ignore[misc]
     """`FeatureUnion` whose content counts: files that a part reads decide predictions."""
 
     #: Parameters of a configuration that ``content_digest`` stands for.
-    content_parameters = ("lexicon",)
+    content_parameters: tuple[str, ...] = ("lexicon",)
 
 
 def word_char_cues(

@@ -73,6 +73,25 @@ def macro_f1(confusion: Array, *, labels: Mask) -> Array:
     return np.asarray(f1_per_label(confusion)[..., labels].mean(axis=-1))
 
 
+def weighted_f1(confusion: Array) -> Array:
+    """Return the mean of the F1 of all labels, each by its gold sentences, shape (...).
+
+    0 without sentences. It is what scikit-learn calls ``f1_score(average="weighted")``.
+
+    Parameters
+    ----------
+    confusion : ndarray, shape (..., L, L)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> round(float(weighted_f1(np.array([[3.0, 1.0], [2.0, 4.0]]))), 4)
+    0.703
+    """
+    gold = confusion.sum(axis=-1)
+    return _ratio((f1_per_label(confusion) * gold).sum(axis=-1), gold.sum(axis=-1))
+
+
 def accuracy(confusion: Array) -> Array:
     """Return the share of the sentences on the diagonal, shape (...)."""
     return _ratio(_diagonal(confusion).sum(axis=-1), confusion.sum(axis=(-2, -1)))

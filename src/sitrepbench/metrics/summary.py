@@ -25,6 +25,7 @@ from sitrepbench.metrics.scores import (
     matthews_corrcoef,
     precision_per_label,
     recall_per_label,
+    weighted_f1,
 )
 from sitrepbench.predictions import FOLD, PREDICTED, REPEAT, PredictionsTable
 from sitrepbench.stats.intervals import (
@@ -60,7 +61,8 @@ class Summary:
     labels : tuple of str
         The label set, in order.
     metrics : dict
-        ``macro_f1`` (over the labels that some gold sentence bears), ``accuracy``,
+        ``macro_f1`` (over the labels that some gold sentence bears), ``weighted_f1`` (each label
+        by its gold sentences), ``accuracy``,
         ``balanced_accuracy``, ``mcc``, ``kappa``, ``lenient_macro_f1`` (a prediction among the
         secondary labels counts as right), ``f1/<label>`` of each label with gold sentences;
         ``log_loss`` (nats) and ``brier`` (0 to 2) where every row has probabilities;
@@ -146,6 +148,7 @@ def _headline(rows: PredictionsTable, confusions: DocumentConfusions) -> dict[st
     lenient = confusions.lenient.sum(axis=1)
     values = {
         "macro_f1": macro_f1(pooled, labels=supported),
+        "weighted_f1": weighted_f1(pooled),
         "accuracy": accuracy(pooled),
         "balanced_accuracy": balanced_accuracy(pooled),
         "mcc": matthews_corrcoef(pooled),

@@ -9,6 +9,8 @@ from sitrepbench.models.folds import DocumentFolds
 from sitrepbench.models.keywords import KeywordRules
 from sitrepbench.models.majority import MajorityClass
 from sitrepbench.models.nbsvm import NBSVM
+from sitrepbench.models.network import Perceptron
+from sitrepbench.models.zero_shot import LabelDescription
 
 __all__ = [
     "NBSVM",
@@ -17,7 +19,9 @@ __all__ = [
     "CosineCentroid",
     "DocumentFolds",
     "KeywordRules",
+    "LabelDescription",
     "MajorityClass",
+    "Perceptron",
     "Stacking",
     "StratifiedChance",
     "Voting",

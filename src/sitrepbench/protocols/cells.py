@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +63,14 @@ class Plan:
         splits = self.scored.frame[SPLIT].to_numpy()
         read = {str(name) for cell in self.cells for name in np.unique(splits[cell.test])}
         return tuple(sorted(name for name in read if is_test_part(name)))
+
+
+def without_splits(plan: Plan, cell: Cell, splits: Sequence[str]) -> Cell:
+    """Return a cell without the training rows of some splits."""
+    if not splits:
+        return cell
+    found = plan.training.frame[SPLIT].to_numpy(dtype=object)[cell.train]
+    return replace(cell, train=cell.train[~np.isin(found, list(splits))])
 
 
 def development_rows(dataset: Dataset) -> Rows:

@@ -179,7 +179,7 @@ def _cell(text: str) -> str:
 
 def board_markdown(board: Leaderboard) -> str:
     """Return the ranked table, the table of labels and costs, and what is said about them."""
-    from sitrepbench.report.study import table
+    from sitrepbench.report.markdown import table
 
     ranks, labels = tables(board)
     lines = [

@@ -10,6 +10,8 @@ from pathlib import Path
 from sitrepbench.errors import ConfigError, StoreError
 from sitrepbench.metrics.summary import DOMAIN_LABEL_SENTENCES
 from sitrepbench.parts import shown_part
+from sitrepbench.report.markdown import table
+from sitrepbench.report.published import published_blocks
 from sitrepbench.report.study_figures import draw_study
 from sitrepbench.report.study_runs import (
     REFERENCE,
@@ -22,6 +24,7 @@ from sitrepbench.report.study_runs import (
     ranked,
     reference_of,
 )
+from sitrepbench.reproduction.published import PublishedComparison
 from sitrepbench.reproduction.studies import StudyFiles
 from sitrepbench.stats.intervals import INTERVAL_METHOD
 from sitrepbench.stats.paired import PAIRED_METHOD, PairedDifference
@@ -32,15 +35,22 @@ LEADERBOARD_STUDY = "baselines"
 BEGIN, END = "<!-- leaderboard -->", "<!-- /leaderboard -->"
 
 
-def write_study_report(study: StudyFiles, runs: Sequence[StudyRun]) -> list[Path]:
+def write_study_report(
+    study: StudyFiles, runs: Sequence[StudyRun], *, beside: PublishedComparison | None = None
+) -> list[Path]:
     """Write the report and its figure beside the study's expectations; return the files.
+
+    ``beside`` is what the runs come to beside published numbers, where the study has some.
 
     Raises
     ------
     StoreError
         When they cannot be written.
     """
-    texts = {REPORT_FILE: study_page(study, runs), FIGURE_FILE: draw_study(runs, title=study.name)}
+    texts = {
+        REPORT_FILE: study_page(study, runs, beside=beside),
+        FIGURE_FILE: draw_study(runs, title=study.name),
+    }
     for name, text in texts.items():
         try:
             study.folder.mkdir(parents=True, exist_ok=True)
@@ -51,7 +61,9 @@ def write_study_report(study: StudyFiles, runs: Sequence[StudyRun]) -> list[Path
     return [study.folder / name for name in texts]
 
 
-def study_page(study: StudyFiles, runs: Sequence[StudyRun]) -> str:
+def study_page(
+    study: StudyFiles, runs: Sequence[StudyRun], *, beside: PublishedComparison | None = None
+) -> str:
     """Return the report as Markdown."""
     blocks = [
         f"# {study.name}",
@@ -63,6 +75,7 @@ def study_page(study: StudyFiles, runs: Sequence[StudyRun]) -> str:
         "## Scores",
         leaderboard(runs),
         f"Macro-F1 [95 % interval by documents: {INTERVAL_METHOD}]. {_documents(runs)}",
+        *(published_blocks(beside) if beside is not None else ()),
         *_held_out(runs),
         *_differences(runs),
         *_labels(runs),
@@ -125,22 +138,6 @@ def write_leaderboard(study: StudyFiles, runs: Sequence[StudyRun], page: Path) -
     except OSError as error:
         raise StoreError(f"{page}: cannot be written: {error.strerror or error}") from error
     return [page]
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    r"""Return a Markdown table; a bar in a cell is escaped.
-
-    >>> print(table(["a", "b"], [["1", "2|3"]]))
-    | a | b |
-    |---|---|
-    | 1 | 2\|3 |
-    """
-    lines = [_line(heads), "|" + "---|" * len(heads), *map(_line, rows)]
-    return "\n".join(lines)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _number(value: float) -> str:

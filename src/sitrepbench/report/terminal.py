@@ -17,6 +17,7 @@ from sitrepbench.metrics.summary import Summary
 HEADLINE = {
     "macro_f1": "macro-F1",
     "lenient_macro_f1": "lenient macro-F1",
+    "weighted_f1": "weighted F1",
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
     "mcc": "MCC",

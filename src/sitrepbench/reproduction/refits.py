@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sitrepbench.config.run_config import RunConfig
+from sitrepbench.config.studies import left_out_by
 from sitrepbench.config.targets import TARGET
 from sitrepbench.errors import SitrepBenchError
 from sitrepbench.reproduction.facts import TUNER
@@ -66,7 +67,11 @@ def refitted(
     own = [text for text in config.overrides if not _is_of_tuner(text)]
     away = [f"~{TUNER}.{key}" for key in tuner_keys]
     given = [f"{TUNER}={_GIVEN}", *away, f"++{TUNER}.settings={hydra_value(dict(settings))}"]
-    tuner = {TARGET: _GIVEN_TARGET, "settings": dict(settings)}
+    tuner: dict[str, Any] = {TARGET: _GIVEN_TARGET, "settings": dict(settings), "without": None}
+    left_out = left_out_by(config.tree[TUNER])
+    if left_out:
+        given.append(f"++{TUNER}.without={hydra_value(left_out)}")
+        tuner["without"] = left_out
     return replace(
         config,
         tree={**config.tree, TUNER: tuner},

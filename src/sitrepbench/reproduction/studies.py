@@ -11,6 +11,7 @@ import yaml
 
 from sitrepbench.errors import ConfigError, did_you_mean
 from sitrepbench.reproduction.expectations import EXPECTED_FILE
+from sitrepbench.reproduction.published import PUBLISHED_FILE
 from sitrepbench.resources import resource_folder
 
 
@@ -45,6 +46,11 @@ class StudyFiles:
     def expected(self) -> Path:
         """The file of its expectations."""
         return self.folder / EXPECTED_FILE
+
+    @property
+    def published(self) -> Path:
+        """The file of published numbers to compare with, whether or not there is one."""
+        return self.folder / PUBLISHED_FILE
 
     @property
     def is_own(self) -> bool:

@@ -1,8 +1,8 @@
 """A run's record: what lies in ``<results>/runs/<content key>/`` once a run is done.
 
-``record.json`` holds everything but the tables; ``predictions.parquet``, ``cells.parquet`` and, of
-a run that was tuned, ``trials.parquet`` hold those. A record is written beside and renamed into
-place, so a folder that exists is whole.
+``record.json`` holds everything but the tables. ``predictions.parquet`` and ``cells.parquet`` hold
+those; ``trials.parquet`` that of a run that was tuned, ``curves.parquet`` of one whose fits have
+curves. A record is written beside and renamed into place, so a folder that exists is whole.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ RECORD_FILE = "record.json"
 PREDICTIONS_FILE = "predictions.parquet"
 CELLS_FILE = "cells.parquet"
 TRIALS_FILE = "trials.parquet"
+CURVES_FILE = "curves.parquet"
 TABLE_FILES = (PREDICTIONS_FILE, CELLS_FILE)
 
 
@@ -121,6 +122,15 @@ class RunRecord:
             return pd.DataFrame()
         return pd.read_parquet(self.folder / TRIALS_FILE)
 
+    def curves(self) -> pd.DataFrame:
+        """Read the curves of training: `sitrepbench.finetuning.curves.CURVE_COLUMNS`.
+
+        Empty where no fit has any.
+        """
+        if not (self.folder / CURVES_FILE).is_file():
+            return pd.DataFrame()
+        return pd.read_parquet(self.folder / CURVES_FILE)
+
 
 def write_record(
     record: RunRecord,
@@ -129,14 +139,16 @@ def write_record(
     predictions: PredictionsTable,
     cells: pd.DataFrame,
     trials: pd.DataFrame | None = None,
+    curves: pd.DataFrame | None = None,
 ) -> None:
     """Write a record and its tables into an existing, empty folder, through to the disk."""
     predictions.write(folder / PREDICTIONS_FILE)
     cells.to_parquet(folder / CELLS_FILE, index=False)
     tables = list(TABLE_FILES)
-    if trials is not None and len(trials):
-        trials.to_parquet(folder / TRIALS_FILE, index=False)
-        tables.append(TRIALS_FILE)
+    for name, table in ((TRIALS_FILE, trials), (CURVES_FILE, curves)):
+        if table is not None and len(table):
+            table.to_parquet(folder / name, index=False)
+            tables.append(name)
     content = asdict(record)
     del content["folder"]
     content["files"] = {name: _file_digest(folder / name) for name in tables}

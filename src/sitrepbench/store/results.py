@@ -152,6 +152,7 @@ class ResultsStore:
         predictions: PredictionsTable,
         cells: pd.DataFrame,
         trials: pd.DataFrame | None = None,
+        curves: pd.DataFrame | None = None,
     ) -> RunRecord:
         """Store a finished run and return its record with its folder.
 
@@ -170,7 +171,9 @@ class ResultsStore:
         final = self.runs / record.key
         try:
             partial.mkdir()
-            write_record(record, partial, predictions=predictions, cells=cells, trials=trials)
+            write_record(
+                record, partial, predictions=predictions, cells=cells, trials=trials, curves=curves
+            )
             if final.exists():
                 # A folder cannot be renamed over another; the old one goes aside first.
                 old = partial.with_name(partial.name + ".old")

@@ -31,6 +31,8 @@ from sitrepbench.store.results import (
 FEATURES_CACHE = Path("cache") / "features"
 #: Searches under way, by content key.
 SEARCHES = Path("cache") / "searches"
+#: Below such a folder, the fits under way that keep checkpoints.
+FITS = "fits"
 _DAY = 86_400.0
 
 

@@ -53,6 +53,9 @@ def write_artifacts(record: RunRecord, summaries: Mapping[str, Summary], folder:
     trials = record.trials()
     if len(trials):
         _write_csv(tables / "trials.csv", trials.columns, trials.itertuples(index=False, name=None))
+    curves = record.curves()
+    if len(curves):
+        _write_csv(tables / "curves.csv", curves.columns, curves.itertuples(index=False, name=None))
     for part, summary in summaries.items():
         for name, table in (
             ("per_label", summary.per_label),

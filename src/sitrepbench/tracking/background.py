@@ -26,7 +26,8 @@ from sitrepbench.tracking.log import summaries_of
 from sitrepbench.tracking.session import TrackingSession
 from sitrepbench.tracking.settings import TrackingSettings
 from sitrepbench.tracking.sweeps import SweepInfo, SweepOutcome
-from sitrepbench.tracking.tasks import Check, Task, TrackingReport, tasks_of
+from sitrepbench.tracking.tasks import Check, Follow, Task, TrackingReport, tasks_of
+from sitrepbench.tracking.training_curves import CurveWatch
 
 #: How long `Tracker.close` waits for an MLflow that is away, from its last sign of life on.
 CLOSE_SECONDS = 30.0
@@ -37,6 +38,8 @@ _PATIENCE_SECONDS = 2.0
 #: How long runs are gathered before they are written together.
 _GATHER_SECONDS = 0.5
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 3.0
+#: How often the curves of runs under way are looked at.
+_FOLLOW_SECONDS = 2.0
 #: How often a run is offered to an MLflow that is there and refuses it.
 _TRIES = 3
 #: A hanging request may outlast the thread's own patience by this.
@@ -83,6 +86,7 @@ class Tracker:
         self._study = sweep.study if sweep else ""
         self._queue: deque[Task | Check] = deque()
         self._under_way: list[Task] = []
+        self._watch: CurveWatch | None = None
         self._refused: list[Entry] = []
         self._unlogged: dict[str, str] = {}
         self._outcome: SweepOutcome | None = None
@@ -133,6 +137,12 @@ class Tracker:
     def fail(self, job: Job, failure: Failure) -> None:
         """Log a failed attempt; the same one told twice is logged once."""
         self._put(Task(job.key, lambda: attempt_entry(job, failure, study=self._study)))
+
+    def follow(self, watch: CurveWatch) -> None:
+        """Show the curves of runs under way as they grow; what cannot be shown now is later."""
+        with self._changed:
+            self._watch = watch
+            self._changed.notify_all()
 
     def replan(self, sweep: SweepInfo) -> None:
         """Take note that the sweep has more runs than it was said to have."""
@@ -192,6 +202,8 @@ class Tracker:
         while group := self._take():
             if isinstance(group[0], Check):
                 self._check(group[0])
+            elif isinstance(group[0], Follow):
+                self._follow()
             else:
                 self._under_way = [item for item in group if isinstance(item, Task)]
                 self._write(self._entries(self._under_way))
@@ -203,10 +215,24 @@ class Tracker:
         if ended and not (self._refused or self._unlogged or self._details):
             self._problem = None
 
-    def _take(self) -> list[Task | Check]:
+    def _follow(self) -> None:
+        if self._watch is None:
+            return
+        try:
+            for run, points in self._watch.fresh():
+                self._session.follow(run, points)
+                self._watch.sent(run, points)
+        except (TrackingError, OSError):
+            # The finished run has all its points; until then, the next look makes it good.
+            self._session.drop()
+
+    def _take(self) -> Sequence[Task | Check | Follow]:
         """Wait for something to do; nothing is returned where nothing more will come."""
         with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._closing is not None)
+            while not (self._queue or self._closing is not None):
+                seconds = None if self._watch is None else _FOLLOW_SECONDS
+                if not self._changed.wait(seconds):
+                    return [Follow()]
             if self._local:
                 # One commit for several runs; a server takes them one by one anyway.
                 self._changed.wait_for(

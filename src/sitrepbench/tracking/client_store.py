@@ -14,9 +14,19 @@ from typing import TYPE_CHECKING, Self
 
 from sitrepbench.processes import this_host
 from sitrepbench.tracking.connection import Connection, open_experiment
-from sitrepbench.tracking.entries import IDENTITY_TAGS, RUN, DatasetUse, Entry, writer_tags
+from sitrepbench.tracking.entries import (
+    IDENTITY_TAGS,
+    LIVE_TAG,
+    NAME_TAG,
+    NOT_LIVE,
+    RUN,
+    DatasetUse,
+    Entry,
+    writer_tags,
+)
 from sitrepbench.tracking.settings import TrackingSettings
 from sitrepbench.tracking.stores import FoundRun
+from sitrepbench.tracking.training_curves import Point
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Run
@@ -24,6 +34,8 @@ if TYPE_CHECKING:
 _PAGE = 1000
 #: One search takes about as long as listing so many runs.
 _FEW = 10
+#: The most metrics that a server takes at once.
+_POINTS = 1000
 
 
 class ClientStore:
@@ -85,8 +97,6 @@ class ClientStore:
         return [self._write(entry) for entry in entries]
 
     def _write(self, entry: Entry) -> str:
-        from mlflow.entities import Metric, Param
-
         client = self._client
         run = client.create_run(
             self.experiment_id,
@@ -95,6 +105,15 @@ class ClientStore:
             run_name=entry.name,
         )
         run_id = str(run.info.run_id)
+        self._fill(run_id, entry)
+        if entry.status != "RUNNING":
+            client.set_terminated(run_id, status=entry.status, end_time=entry.end)
+        return run_id
+
+    def _fill(self, run_id: str, entry: Entry) -> None:
+        from mlflow.entities import Metric, Param
+
+        client = self._client
         if entry.metrics or entry.params:
             client.log_batch(
                 run_id,
@@ -103,13 +122,31 @@ class ClientStore:
                 ],
                 params=[Param(name, value) for name, value in entry.params.items()],
             )
+        self._add_history(run_id, entry.history)
         if entry.datasets:
             client.log_inputs(run_id, [_dataset_input(use) for use in entry.datasets])
         if entry.write_files is not None:
             self.add_files(run_id, entry.write_files)
-        if entry.status != "RUNNING":
-            client.set_terminated(run_id, status=entry.status, end_time=entry.end)
-        return run_id
+
+    def _add_history(self, run_id: str, history: Sequence[Point]) -> None:
+        from mlflow.entities import Metric
+
+        for start in range(0, len(history), _POINTS):
+            self._client.log_batch(
+                run_id,
+                metrics=[
+                    Metric(point.name, point.value, point.time, point.step)
+                    for point in history[start : start + _POINTS]
+                ],
+            )
+
+    def complete(self, run_id: str, entry: Entry) -> None:
+        """Write a finished run into the one that showed it under way; the status comes last."""
+        tags = {**entry.tags, **writer_tags(), LIVE_TAG: NOT_LIVE, NAME_TAG: entry.name}
+        self.update(run_id, tags=tags)
+        self._fill(run_id, entry)
+        self._client.set_terminated(run_id, status=entry.status, end_time=entry.end)
+        self._listed = None
 
     def update(
         self,
@@ -119,6 +156,7 @@ class ClientStore:
         end: int | None = None,
         tags: Mapping[str, str] | None = None,
         metrics: Mapping[str, float] | None = None,
+        history: Sequence[Point] = (),
     ) -> None:
         """Change a run; what is None stays as it is, and the status is set last."""
         from mlflow.entities import Metric, RunTag
@@ -131,6 +169,7 @@ class ClientStore:
                 ],
                 tags=[RunTag(name, value) for name, value in (tags or {}).items()],
             )
+        self._add_history(run_id, history)
         if status is not None and end is not None:
             self._client.set_terminated(run_id, status=status, end_time=end)
         elif status is not None:

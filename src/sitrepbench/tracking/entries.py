@@ -24,6 +24,7 @@ from sitrepbench.tracking.content import (
     run_tags,
     run_times,
 )
+from sitrepbench.tracking.training_curves import LiveRun, Point, curve_points
 
 #: The tags by which a run, a failed attempt and a sweep are found again.
 RUN, ATTEMPT, SWEEP = "run", "attempt", "sweep"
@@ -34,6 +35,8 @@ IDENTITY_TAGS = {RUN: CONTENT_KEY, ATTEMPT: ATTEMPT_ID, SWEEP: SWEEP_ID}
 
 NOTE_TAG = "mlflow.note.content"
 PARENT_TAG = "mlflow.parentRunId"
+#: Of a run under way: the finished run is written into it.
+LIVE_TAG, LIVE, NOT_LIVE = "live", "yes", "no"
 NAME_TAG = "mlflow.runName"
 #: The length of MLflow's digest field; the whole sha256 is in the tag ``dataset_digest``.
 _DIGEST_LENGTH = 36
@@ -74,6 +77,8 @@ class Entry:
         Writes the artifacts into an existing folder; it may be called again after a failure.
     shown : ShownRun or None
         What decides on the columns of lists.
+    history : tuple of Point
+        Metrics by steps, in the order of the steps.
     """
 
     kind: str
@@ -88,6 +93,7 @@ class Entry:
     datasets: tuple[DatasetUse, ...] = ()
     write_files: Callable[[Path], None] | None = None
     shown: ShownRun | None = None
+    history: tuple[Point, ...] = ()
 
     @property
     def identity_tag(self) -> str:
@@ -138,6 +144,24 @@ def run_entry(
         datasets=_datasets(record),
         write_files=partial(write_artifacts, record, summaries),
         shown=shown,
+        history=curve_points(record.curves()),
+    )
+
+
+def live_entry(run: LiveRun, points: tuple[Point, ...]) -> Entry:
+    """Return the entry of a run under way, with the points of its curves so far."""
+    start = min(point.time for point in points)
+    return Entry(
+        kind=RUN,
+        identity=run.key,
+        name=run.name,
+        status="RUNNING",
+        start=start,
+        end=start,
+        tags={**run.tags, "kind": RUN, "state": "running", CONTENT_KEY: run.key, LIVE_TAG: LIVE},
+        params={},
+        metrics={},
+        history=points,
     )
 
 

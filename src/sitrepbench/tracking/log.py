@@ -170,14 +170,22 @@ def log_entries(entries: Sequence[Entry], store: TrackingStore) -> dict[str, tup
     for kind in dict.fromkeys(entry.kind for entry in entries):
         some = {entry.identity: entry for entry in entries if entry.kind == kind}
         left_over: list[str] = []
+        shown: dict[str, str] = {}
         for run in store.find(kind, some):
             identity = run.tags[next(iter(some.values())).identity_tag]
             if run.whole:
                 done.setdefault(identity, (run.run_id, False))
             elif run.abandoned:
-                left_over.append(run.run_id)
+                if run.live and identity not in shown:
+                    shown[identity] = run.run_id
+                else:
+                    left_over.append(run.run_id)
         if left_over:
             store.delete(left_over)
+        for identity, run_id in shown.items():
+            if identity not in done:
+                store.complete(run_id, some[identity])
+                done[identity] = (run_id, True)
         fresh = [entry for identity, entry in some.items() if identity not in done]
         for entry, run_id in zip(fresh, store.write(fresh), strict=True):
             done[entry.identity] = (run_id, True)

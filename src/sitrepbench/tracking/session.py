@@ -9,7 +9,14 @@ from dataclasses import replace
 
 from sitrepbench.tracking.columns import ShownRun
 from sitrepbench.tracking.connection import tracking_errors, tracking_lock
-from sitrepbench.tracking.entries import ATTEMPT, NOTE_TAG, RUN, Entry
+from sitrepbench.tracking.entries import (
+    ATTEMPT,
+    NOTE_TAG,
+    RUN,
+    Entry,
+    live_entry,
+    writer_tags,
+)
 from sitrepbench.tracking.log import log_entries, missing_keys, tidy_up
 from sitrepbench.tracking.settings import TrackingSettings
 from sitrepbench.tracking.stores import TrackingStore, open_store
@@ -22,6 +29,7 @@ from sitrepbench.tracking.sweeps import (
     end_sweep,
     running_note,
 )
+from sitrepbench.tracking.training_curves import LiveRun, Point
 from sitrepbench.tracking.ui import DEFAULT_PORT, HOST
 from sitrepbench.tracking.views import write_views
 
@@ -90,7 +98,7 @@ class TrackingSession:
 
     def log(self, entries: Sequence[Entry]) -> list[str]:
         """Log entries, each once, and return the content keys of the runs written now."""
-        tags = child_tags(self.sweep, self.parent.run_id) if self.sweep and self.parent else {}
+        tags = self._child_tags
         with self._turn() as store:
             done = log_entries([replace(e, tags={**e.tags, **tags}) for e in entries], store)
         fresh = []
@@ -105,6 +113,25 @@ class TrackingSession:
         self.logged += fresh
         self._note_progress()
         return fresh
+
+    @property
+    def _child_tags(self) -> dict[str, str]:
+        return child_tags(self.sweep, self.parent.run_id) if self.sweep and self.parent else {}
+
+    def follow(self, run: LiveRun, points: tuple[Point, ...]) -> None:
+        """Add points to the curves of a run under way, which is shown as RUNNING."""
+        with self._turn() as store:
+            found = store.find(RUN, [run.key])
+            if any(item.whole for item in found):
+                return
+            shown = next((item for item in found if item.live), None)
+            if shown is None:
+                entry = live_entry(run, points)
+                store.write([replace(entry, tags={**entry.tags, **self._child_tags})])
+            else:
+                # Its tags, too: it may be another process's that was killed.
+                tags = {**writer_tags(), "state": "running"}
+                store.update(shown.run_id, status="RUNNING", tags=tags, history=points)
 
     def _note_progress(self) -> None:
         moment = time.monotonic()

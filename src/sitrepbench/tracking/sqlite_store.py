@@ -26,7 +26,9 @@ from sitrepbench.tracking.connection import describe_deletion
 from sitrepbench.tracking.database import WRITER_TAG, prepare_database
 from sitrepbench.tracking.entries import (
     IDENTITY_TAGS,
+    LIVE_TAG,
     NAME_TAG,
+    NOT_LIVE,
     RUN,
     DatasetUse,
     Entry,
@@ -34,6 +36,7 @@ from sitrepbench.tracking.entries import (
 )
 from sitrepbench.tracking.settings import TrackingSettings
 from sitrepbench.tracking.stores import FoundRun
+from sitrepbench.tracking.training_curves import Point
 
 #: The schema of MLflow 3.17.
 VERIFIED_REVISIONS = frozenset({"dc11669786a5"})
@@ -205,6 +208,8 @@ class SqliteStore:
         with self._transaction():
             for run_id, entry in placed:
                 self._insert(run_id, entry, {**entry.tags, **mine})
+        if any(entry.kind == RUN and entry.status == "RUNNING" for entry in entries):
+            self._runs = None
         return [run_id for run_id, _ in placed]
 
     def _insert(self, run_id: str, entry: Entry, tags: Mapping[str, str]) -> None:
@@ -219,12 +224,16 @@ class SqliteStore:
                 *(f"{self._root}/{run_id}/artifacts", self._id),
             ),
         )
+        self._fill(run_id, entry, tags)
+
+    def _fill(self, run_id: str, entry: Entry, tags: Mapping[str, str]) -> None:
         self._set_tags(run_id, {**tags, NAME_TAG: entry.name})
         self._base.executemany(
             "INSERT INTO params (key, value, run_uuid) VALUES (?, ?, ?)",
             [(name, value, run_id) for name, value in entry.params.items()],
         )
         self._set_metrics(run_id, entry.metrics, entry.end)
+        self._set_history(run_id, entry.history)
         for use in entry.datasets:
             self._insert_use(run_id, use)
 
@@ -258,6 +267,7 @@ class SqliteStore:
         end: int | None = None,
         tags: Mapping[str, str] | None = None,
         metrics: Mapping[str, float] | None = None,
+        history: Sequence[Point] = (),
     ) -> None:
         """Change a run in one transaction; what is None stays as it is."""
         with self._transaction():
@@ -269,6 +279,20 @@ class SqliteStore:
             self._set_tags(run_id, tags or {})
             if metrics:
                 self._set_metrics(run_id, metrics, end or 0)
+            self._set_history(run_id, history)
+
+    def complete(self, run_id: str, entry: Entry) -> None:
+        """Write a finished run into the one that showed it under way, in one transaction."""
+        if entry.write_files is not None:
+            self.add_files(run_id, entry.write_files)
+        with self._transaction():
+            self._base.execute(
+                "UPDATE runs SET name = ?, status = ?, start_time = ?, end_time = ? "
+                "WHERE run_uuid = ?",
+                (entry.name, entry.status, entry.start, entry.end, run_id),
+            )
+            self._fill(run_id, entry, {**entry.tags, **writer_tags(), LIVE_TAG: NOT_LIVE})
+        self._runs = None
 
     def add_files(self, run_id: str, write: Callable[[Path], None]) -> None:
         """Let ``write`` put artifacts where MLflow looks for them."""
@@ -320,6 +344,17 @@ class SqliteStore:
                 f"INSERT OR REPLACE INTO {table} (key, value, timestamp, run_uuid, step, is_nan) "
                 "VALUES (?, ?, ?, ?, 0, 0)",
                 rows,
+            )
+
+    def _set_history(self, run_id: str, history: Sequence[Point]) -> None:
+        """Add points of curves; the latest of each metric is what lists show."""
+        rows = [(point.name, point.value, point.time, run_id, point.step) for point in history]
+        latest = {row[0]: row for row in sorted(rows, key=lambda row: (row[4], row[2]))}
+        for table, some in (("metrics", rows), ("latest_metrics", list(latest.values()))):
+            self._base.executemany(
+                f"INSERT OR REPLACE INTO {table} (key, value, timestamp, run_uuid, step, is_nan) "
+                "VALUES (?, ?, ?, ?, ?, 0)",
+                some,
             )
 
     @contextmanager

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Protocol
 
 from sitrepbench.processes import is_alive, this_host, this_process
-from sitrepbench.tracking.entries import SWEEP, Entry
+from sitrepbench.tracking.entries import LIVE, LIVE_TAG, SWEEP, Entry
 from sitrepbench.tracking.settings import EXPERIMENT_PREFIX, TrackingSettings
+from sitrepbench.tracking.training_curves import Point
 
 #: A run of another host that is still being logged after so long was left behind.
 _ABANDONED_SECONDS = 3600
@@ -29,6 +30,11 @@ class FoundRun:
     def whole(self) -> bool:
         """Whether it was logged to the end: only that gives it one of these."""
         return self.status in ("FINISHED", "FAILED")
+
+    @property
+    def live(self) -> bool:
+        """Whether it shows a run under way, and is to become the finished one."""
+        return not self.whole and self.tags.get(LIVE_TAG) == LIVE
 
     @property
     def abandoned(self) -> bool:
@@ -70,8 +76,12 @@ class TrackingStore(Protocol):
         end: int | None = None,
         tags: Mapping[str, str] | None = None,
         metrics: Mapping[str, float] | None = None,
+        history: Sequence[Point] = (),
     ) -> None:
         """Change a run; what is None stays as it is."""
+
+    def complete(self, run_id: str, entry: Entry) -> None:
+        """Write a finished run into the MLflow run that showed it while it was under way."""
 
     def add_files(self, run_id: str, write: Callable[[Path], None]) -> None:
         """Let ``write`` put artifacts into a folder, and add them to a run."""

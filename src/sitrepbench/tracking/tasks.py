@@ -13,6 +13,11 @@ from sitrepbench.tracking.log import summaries_of
 
 
 @dataclass(frozen=True)
+class Follow:
+    """Look for new points of the curves of runs under way."""
+
+
+@dataclass(frozen=True)
 class TrackingReport:
     """What became of what a `Tracker` was given.
 

@@ -14,14 +14,11 @@ from sklearn.pipeline import Pipeline
 
 from sitrepbench.calibration.calibrators import Calibrator
 from sitrepbench.calibration.fitted import Fitted
-from sitrepbench.calibration.values import check_answers, label_values
 from sitrepbench.data.dataset import LABEL
-from sitrepbench.data.duplicates import document_groups
 from sitrepbench.errors import ModelError, ProtocolError
-from sitrepbench.fitting import Tuned, choose_settings, inputs, seeded
+from sitrepbench.fitting import Tuned, calibrated, choose_settings, inputs, seeded
 from sitrepbench.parts import is_test_part
-from sitrepbench.protocols.cells import Cell, Plan
-from sitrepbench.tuning.inner import InnerFolds
+from sitrepbench.protocols.cells import Cell, Plan, without_splits
 from sitrepbench.tuning.tune import Chosen
 
 #: What the one cell of a training is called: the seed of what draws depends on it.
@@ -122,6 +119,8 @@ def fit_on_all(
         if chosen.settings:
             model = tuned.tuning.build(chosen.settings)
             pipeline = Pipeline([*pipeline.steps[:-1], (pipeline.steps[-1][0], model)])
+        cell = without_splits(plan, cell, tuned.tuning.left_out)
+        rows = cell.train
     fresh, _ = seeded(pipeline, cell, seed)
     shown = inputs(plan.training, rows)
     labels = plan.training.frame[LABEL].to_numpy(dtype=object)[rows]
@@ -132,7 +131,8 @@ def fit_on_all(
             fitted = fresh.fit(shown, labels)
             mended = None
             if calibrator is not None:
-                mended = _calibrated(calibrator, plan, rows, seeded(pipeline, cell, seed)[0])
+                unfitted, _ = seeded(pipeline, cell, seed)
+                mended = calibrated(calibrator, plan, cell, unfitted, fitted.steps[-1][1])
     except ModelError:
         raise
     except Exception as error:  # a model is anybody's code
@@ -143,21 +143,3 @@ def fit_on_all(
     said = Counter(f"{item.category.__name__}: {item.message}".splitlines()[0] for item in heard)
     notes = tuple(f"{text} ({times} times)" for text, times in said.items())
     return FittedOnAll(fitted, mended, chosen, rows, shown, notes)
-
-
-def _calibrated(
-    calibrator: Calibrator, plan: Plan, rows: npt.NDArray[np.int64], fresh: Pipeline
-) -> Fitted:
-    """Return a calibrator fitted on held-out answers about the training rows."""
-    model = fresh.steps[-1][1]
-    check_answers(model)
-    found = InnerFolds(
-        inputs(plan.training, rows),
-        plan.training.frame[LABEL].to_numpy(dtype=object)[rows],
-        fresh[:-1] if len(fresh.steps) > 1 else None,
-        groups=document_groups(plan.training.frame)[rows],
-        known=plan.training.labels,
-        n_folds=calibrator.n_folds,
-    ).answers(model, label_values)
-    values, codes = zip(*found, strict=True)
-    return calibrator.fit(np.concatenate(values), np.concatenate(codes))

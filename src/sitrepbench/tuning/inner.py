@@ -1,4 +1,4 @@
-"""Answers and scores on inner folds: documents of the training rows, held out in turn."""
+"""Answers and scores on inner folds: training rows held out, in turn or by their split."""
 
 from __future__ import annotations
 
@@ -41,6 +41,8 @@ class InnerFolds:
         The dataset's labels, in order.
     n_folds : int
         How many; fewer where there are fewer documents.
+    held_out : bool array, shape (n_rows,), or None
+        Rows that are the one fold, in the place of ``n_folds``.
     """
 
     def __init__(
@@ -52,22 +54,28 @@ class InnerFolds:
         groups: npt.NDArray[np.int64],
         known: tuple[str, ...],
         n_folds: int,
+        held_out: npt.NDArray[np.bool_] | None = None,
     ) -> None:
         self._known = known
         self._folds: list[tuple[Any, npt.NDArray[np.object_], Any, npt.NDArray[np.int64]]] = []
         codes = pd.Index(known).get_indexer(pd.Index(labels))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for fitted, held_out in DocumentFolds(n_folds).split(frame, labels, groups):
+            splits = (
+                DocumentFolds(n_folds).split(frame, labels, groups)
+                if held_out is None
+                else [(np.flatnonzero(~held_out), np.flatnonzero(held_out))]
+            )
+            for fitted, scored in splits:
                 train = frame.iloc[fitted].reset_index(drop=True)
-                test = frame.iloc[held_out].reset_index(drop=True)
+                test = frame.iloc[scored].reset_index(drop=True)
                 if features is not None:
                     steps = clone(features)
                     train = steps.fit_transform(train, labels[fitted])
                     test = transform(steps, test)
                 # A trial that writes into its input must not change what the next one sees.
                 Transformed(train, test, 0.0, 0.0).freeze()
-                self._folds.append((train, labels[fitted], test, codes[held_out]))
+                self._folds.append((train, labels[fitted], test, codes[scored]))
 
     def answers(
         self, model: Any, ask: Callable[..., Answer]

@@ -31,7 +31,7 @@ class OptunaSearch(Budget):
 
     Parameters
     ----------
-    trials, seconds, n_folds
+    trials, seconds, n_folds, held_out, refit
         As in `sitrepbench.tuning.searches.Budget`.
     seed : int
         Of the proposals.

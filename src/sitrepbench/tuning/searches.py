@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from sitrepbench.errors import ConfigError
+from sitrepbench.errors import ConfigError, did_you_mean
 from sitrepbench.tuning.space import Dimension, Settings, combinations, read_grid, read_space
 from sitrepbench.tuning.trials import Trial
 
 #: How often a random draw is repeated that came before.
 _REDRAWS = 100
+#: What the chosen settings are fitted on.
+ALL_ROWS, OTHER_ROWS = "all", "others"
 
 
 class Proposals(Protocol):
@@ -44,6 +46,14 @@ class Search(Protocol):
     #: Distributions whose version decides what is proposed.
     distributions: ClassVar[tuple[str, ...]]
 
+    @property
+    def scored_on(self) -> tuple[str, ...]:
+        """The splits of the training rows that trials are scored on; empty for inner folds."""
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The splits of the training rows that the last fit leaves out."""
+
     def dimensions(self, model: Mapping[str, Any], about: Mapping[str, Any]) -> list[Dimension]:
         """Return what is searched: the tuner's own space, or that beside the model."""
 
@@ -61,9 +71,17 @@ class Given:
     ----------
     settings : dict or None
         By their path below the model; None for none.
+    without : sequence of str or None
+        Splits of the training rows that are not fitted on, as with a search of ``refit=others``.
     """
 
     settings: dict[str, Any] | None = None
+    without: Sequence[str] | None = None
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The splits of the training rows that the fit leaves out."""
+        return _split_names(self.without)
 
 
 @dataclass(frozen=True)
@@ -79,11 +97,18 @@ class Budget:
         the run says how many there were.
     n_folds : int
         Inner folds, by documents.
+    held_out : sequence of str or None
+        Splits of the training rows, such as ``[dev]``: trials are fitted on the other training
+        rows and scored on these, in the place of inner folds.
+    refit : {"all", "others"}
+        What the chosen settings are fitted on: all training rows, or those that are not held out.
     """
 
     trials: int | None = 20
     seconds: float | None = None
     n_folds: int = 3
+    held_out: Sequence[str] | None = None
+    refit: str = ALL_ROWS
 
     distributions: ClassVar[tuple[str, ...]] = ()
     #: Whether it comes to an end without a budget.
@@ -103,8 +128,25 @@ class Budget:
             problems.append(f"tuner.seconds={self.seconds}: seconds over 0 are expected")
         if self.n_folds < 2:
             problems.append(f"tuner.n_folds={self.n_folds}: at least 2 are expected")
+        if self.refit not in (ALL_ROWS, OTHER_ROWS):
+            near = did_you_mean(str(self.refit), (ALL_ROWS, OTHER_ROWS))
+            problems.append(f"tuner.refit={self.refit}: expected all or others.{near}")
+        elif self.refit == OTHER_ROWS and not self.scored_on:
+            problems.append(
+                "tuner.refit=others: nothing is held out; name splits, such as tuner.held_out=[dev]"
+            )
         if problems:
             raise ConfigError("\n".join(problems))
+
+    @property
+    def scored_on(self) -> tuple[str, ...]:
+        """The splits of the training rows that trials are scored on; empty for inner folds."""
+        return _split_names(self.held_out)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The splits of the training rows that the last fit leaves out."""
+        return self.scored_on if self.refit == OTHER_ROWS else ()
 
 
 @dataclass(frozen=True)
@@ -113,7 +155,7 @@ class GridSearch(Budget):
 
     Parameters
     ----------
-    trials, seconds, n_folds
+    trials, seconds, n_folds, held_out, refit
         As in `Budget`; ``trials=None`` for all.
     grid : dict or None
         From path to list of values; where it is None, ``_about_.grid`` beside the model.
@@ -145,7 +187,7 @@ class RandomSearch(Budget):
 
     Parameters
     ----------
-    trials, seconds, n_folds
+    trials, seconds, n_folds, held_out, refit
         As in `Budget`.
     seed : int
         Of the draws, with the cell's own.
@@ -166,6 +208,15 @@ class RandomSearch(Budget):
     ) -> Proposals:
         """Propose the model's own settings, then draws."""
         return Listed(_draws(dimensions, own, np.random.default_rng([self.seed, seed])))
+
+
+def _split_names(given: Sequence[str] | None) -> tuple[str, ...]:
+    """Return splits as a tuple; a single name is one.
+
+    >>> _split_names("dev")
+    ('dev',)
+    """
+    return (given,) if isinstance(given, str) else tuple(given or ())
 
 
 def space_of(

@@ -42,12 +42,26 @@ class Tuning:
     @property
     def changes(self) -> bool:
         """Whether anything can come of it but the model as it is configured."""
-        return bool(self.tuner.settings if isinstance(self.tuner, Given) else self.dimensions)
+        if isinstance(self.tuner, Given):
+            return bool(self.tuner.settings or self.tuner.left_out)
+        return bool(self.dimensions)
 
     @property
     def searches(self) -> bool:
         """Whether something is searched."""
         return bool(self.dimensions)
+
+    @property
+    def scored_on(self) -> tuple[str, ...]:
+        """The splits of the training rows that trials are scored on; empty for inner folds."""
+        if isinstance(self.tuner, Given) or not self.searches:
+            return ()
+        return self.tuner.scored_on
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The splits of the training rows that the last fit leaves out."""
+        return self.tuner.left_out if self.changes else ()
 
 
 @dataclass(frozen=True)

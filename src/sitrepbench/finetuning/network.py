@@ -1,0 +1,284 @@
+"""The networks that are fine-tuned, their files, and what they say of sentences. Needs torch."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import load as load_weights
+from safetensors.torch import load_model, save_model
+from safetensors.torch import save as save_weights
+from torch import Tensor, nn
+
+from sitrepbench.errors import ConfigError, ModelError
+
+WEIGHTS_FILE = "model.safetensors"
+ABOUT_FILE = "finetuned.json"
+#: Sentences that are answered about at once; more than in training, for nothing is kept of them.
+_ANSWER_BATCH = 64
+#: Positions of an encoder that says nothing of them.
+_NO_LIMIT = 10**6
+Array = npt.NDArray[np.float64]
+
+
+class PooledClassifier(nn.Module):  # type: ignore[misc]
+    """An encoder, the mean of its tokens at unit length, and a linear layer.
+
+    Sentence encoders were trained with this mean; the pooler that a BERT's own classification
+    head reads is left untrained in them.
+    """
+
+    def __init__(self, encoder: nn.Module, n_labels: int, *, dropout: float) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(encoder.config.hidden_size, n_labels)
+
+    def embed(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the unit-length means of the tokens, shape (n, hidden_size)."""
+        tokens = self.encoder(**batch).last_hidden_state
+        mask = batch["attention_mask"].unsqueeze(-1).to(tokens.dtype)
+        means = (tokens * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+        return nn.functional.normalize(means.float(), dim=1)
+
+    def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the logits, shape (n, n_labels)."""
+        return self.head(self.dropout(self.embed(batch)))
+
+
+class OwnHead(nn.Module):  # type: ignore[misc]
+    """A sequence classifier as transformers builds it for the encoder's kind."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the logits, shape (n, n_labels)."""
+        return self.model(**batch).logits
+
+
+def load_pretrained(
+    folder: Path, n_labels: int, *, head: str, dropout: float
+) -> tuple[nn.Module, Any]:
+    """Return a network with a fresh head, and the tokenizer of its encoder.
+
+    Raises
+    ------
+    ConfigError
+        When the folder holds no encoder that transformers can read.
+    """
+    from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
+
+    try:
+        with _quiet():
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            if head == "mean":
+                encoder = AutoModel.from_pretrained(
+                    folder, local_files_only=True, dtype=torch.float32
+                )
+                return PooledClassifier(encoder, n_labels, dropout=dropout), tokenizer
+            model = AutoModelForSequenceClassification.from_pretrained(
+                folder,
+                local_files_only=True,
+                dtype=torch.float32,
+                num_labels=n_labels,
+                ignore_mismatched_sizes=True,
+            )
+            return OwnHead(model), tokenizer
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        why = str(error).strip().partition("\n")[0]
+        raise ConfigError(f"{folder}: no encoder that transformers can read: {why}") from error
+
+
+def packed(network: nn.Module, tokenizer: Any, about: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return a fitted network as files by name: safetensors, configuration and tokenizer."""
+    inner = network.encoder if isinstance(network, PooledClassifier) else network.model
+    with tempfile.TemporaryDirectory(prefix="sitrepbench-") as name, _quiet():
+        folder = Path(name)
+        tokenizer.save_pretrained(folder)
+        inner.config.save_pretrained(folder)
+        write_weights(network, folder / WEIGHTS_FILE)
+        (folder / ABOUT_FILE).write_text(json.dumps(about, sort_keys=True), encoding="utf-8")
+        return {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+
+
+def unpacked(files: Mapping[str, bytes]) -> tuple[nn.Module, Any]:
+    """Return the network and the tokenizer of `packed` files; no code in them is run.
+
+    Raises
+    ------
+    ModelError
+        When they are not what `packed` wrote.
+    """
+    from transformers import (
+        AutoConfig,
+        AutoModel,
+        AutoModelForSequenceClassification,
+        AutoTokenizer,
+    )
+
+    try:
+        about = json.loads(files[ABOUT_FILE])
+        with tempfile.TemporaryDirectory(prefix="sitrepbench-") as name, _quiet():
+            folder = Path(name)
+            for path, content in files.items():
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_bytes(content)
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            config = AutoConfig.from_pretrained(folder, local_files_only=True)
+            config.num_labels = about["n_labels"]
+            if about["head"] == "mean":
+                network: nn.Module = PooledClassifier(
+                    AutoModel.from_config(config), about["n_labels"], dropout=0.0
+                )
+            else:
+                network = OwnHead(AutoModelForSequenceClassification.from_config(config))
+            load_model(network.float(), folder / WEIGHTS_FILE)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        why = str(error).strip().partition("\n")[0]
+        raise ModelError(f"the fine-tuned model's files are damaged: {why}") from error
+    return network.eval(), tokenizer
+
+
+def write_weights(network: nn.Module, path: Path) -> None:
+    """Write a network's weights as safetensors, through to the disk and whole or not at all."""
+    beside = path.with_name(path.name + ".new")
+    save_model(network, str(beside))
+    with beside.open("rb") as file:
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def read_weights(network: nn.Module, path: Path) -> None:
+    """Give a network the weights of a file of `write_weights`."""
+    load_model(network, str(path))
+
+
+def readable(network: nn.Module, tokenizer: Any, max_length: int) -> int:
+    """Return how many tokens of a text are read: no more than the encoder has positions for."""
+    inner = network.encoder if isinstance(network, PooledClassifier) else network.model
+    positions = getattr(inner.config, "max_position_embeddings", None) or _NO_LIMIT
+    if "roberta" in str(getattr(inner.config, "model_type", "")):
+        positions -= 2  # its positions begin behind the padding's
+    return int(min(max_length, positions, tokenizer.model_max_length))
+
+
+def tokenized(tokenizer: Any, texts: Sequence[str], max_length: int) -> list[dict[str, list[int]]]:
+    """Return the tokens of every text, cut at ``max_length`` of them."""
+    if not texts:
+        return []
+    with _quiet():
+        found = tokenizer(list(texts), truncation=True, max_length=max_length)
+    return [{name: found[name][row] for name in found} for row in range(len(texts))]
+
+
+def padded(
+    tokenizer: Any, tokens: Sequence[Mapping[str, list[int]]], device: torch.device
+) -> dict[str, Tensor]:
+    """Return one batch, padded to its longest text."""
+    with _quiet():
+        batch = tokenizer.pad(list(tokens), return_tensors="pt")
+    return {name: value.to(device) for name, value in batch.items()}
+
+
+def batches_by_length(tokens: Sequence[Mapping[str, list[int]]]) -> list[list[int]]:
+    """Return the rows in batches of texts that are about as long: little of them is padding."""
+    order = sorted(range(len(tokens)), key=lambda row: (len(tokens[row]["input_ids"]), row))
+    return [order[start : start + _ANSWER_BATCH] for start in range(0, len(order), _ANSWER_BATCH)]
+
+
+def answers(
+    function: Any, tokenizer: Any, tokens: Sequence[Mapping[str, list[int]]], device: torch.device
+) -> npt.NDArray[np.float32]:
+    """Return what a function of a batch says of every text, in single precision."""
+    found: list[Any] = [None] * len(tokens)
+    with torch.inference_mode():
+        for rows in batches_by_length(tokens):
+            said = function(padded(tokenizer, [tokens[row] for row in rows], device))
+            for row, value in zip(rows, said.float().cpu().numpy(), strict=True):
+                found[row] = value
+    return np.stack(found)
+
+
+def softmax(logits: npt.NDArray[np.float32]) -> Array:
+    """Return probabilities in double precision, so that they sum to one."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    powers = np.exp(shifted)
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def device_of(name: str) -> torch.device:
+    """Return the device by name; ``auto`` takes CUDA, then Apple's GPU, then the processor.
+
+    Raises
+    ------
+    ConfigError
+        When this machine or this build of torch has no such device.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        why = str(error).strip().partition("\n")[0]
+        raise ConfigError(f"device={name} is not to be had here: {why}") from error
+    return device
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers from telling what a reader of a run has no use for."""
+    from transformers.utils import logging as told
+
+    level = told.get_verbosity()
+    bars = told.is_progress_bar_enabled()
+    told.set_verbosity(logging.ERROR)
+    told.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=DeprecationWarning)
+            warnings.filterwarnings("ignore", category=FutureWarning)
+            yield
+    finally:
+        told.set_verbosity(level)
+        if bars:
+            told.enable_progress_bar()
+
+
+__all__ = [
+    "ABOUT_FILE",
+    "WEIGHTS_FILE",
+    "OwnHead",
+    "PooledClassifier",
+    "answers",
+    "device_of",
+    "load_pretrained",
+    "load_weights",
+    "packed",
+    "padded",
+    "read_weights",
+    "readable",
+    "save_weights",
+    "softmax",
+    "tokenized",
+    "unpacked",
+    "write_weights",
+]

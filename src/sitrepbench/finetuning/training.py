@@ -1,0 +1,412 @@
+"""The training of one network: epochs, early stopping, and going on after a kill. Needs torch.
+
+An own loop rather than transformers' Trainer: that one writes checkpoints in place, so that a kill
+in the middle leaves half of one; it seeds the whole process, keeps state in globals between fits,
+and takes longer to import than a small fit takes. Everything random in an epoch follows from the
+seed and the epoch's number alone, so that an epoch begun anew is the same epoch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
+from torch import Tensor, nn
+
+from sitrepbench.errors import ConfigError, ModelError
+from sitrepbench.finetuning.curves import CurveFile
+from sitrepbench.finetuning.network import (
+    PooledClassifier,
+    answers,
+    padded,
+    read_weights,
+    softmax,
+    write_weights,
+)
+from sitrepbench.finetuning.place import DONE_FILE, clear
+from sitrepbench.seeding import seed_for
+
+LAST_FILE = "last.pt"
+#: Gradients longer than this are shortened to it, as is usual with transformers.
+_LONGEST_GRADIENT = 1.0
+#: The training loss is told about so often per epoch.
+_POINTS_PER_EPOCH = 8
+#: Batches of texts of like length are drawn from pools of so many batches.
+_POOL = 20
+#: Inverse strength of the penalty of the regression that a head starts from.
+_PROBE_C = 10.0
+Codes = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained; see `sitrepbench.finetuning.FineTuned` for the fields."""
+
+    epochs: int
+    patience: int
+    choose_by: str
+    learning_rate: float
+    warmup: float
+    weight_decay: float
+    batch_size: int
+    accumulate: int
+    probe: bool
+    precision: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Sentences to train on or to watch: their tokens and the numbers of their labels."""
+
+    tokens: Sequence[Mapping[str, list[int]]]
+    codes: Codes
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a training has come.
+
+    Parameters
+    ----------
+    epoch, step : int
+        The epochs and optimizer steps that are done.
+    best_epoch : int
+        After which epoch the network was best on the watched rows; 0 is its start.
+    best_score : float
+        How good it was there; higher is better.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    best_epoch: int = 0
+    best_score: float = float("-inf")
+
+
+class Training:
+    """One network's training; `run` leaves it with its best weights.
+
+    Parameters
+    ----------
+    network : Module
+        From `load_pretrained`, on its device.
+    tokenizer : tokenizer
+        Of its encoder.
+    train, dev : Rows
+        What to learn from, and what to watch; without watched rows all epochs are done, and the
+        last one's weights taken.
+    weights : float ndarray, shape (n_labels,)
+        How much an error counts, by the sentence's label.
+    recipe : Recipe
+        How to train.
+    folder : Path
+        Where checkpoints and the curve are kept. What a killed process left is gone on with.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        tokenizer: Any,
+        train: Rows,
+        dev: Rows,
+        *,
+        weights: npt.NDArray[np.float64],
+        recipe: Recipe,
+        folder: Path,
+    ) -> None:
+        self.network, self.tokenizer, self.train, self.dev = network, tokenizer, train, dev
+        self.recipe, self.folder = recipe, folder
+        self.device = next(network.parameters()).device
+        self.progress = Progress()
+        self._weights = torch.tensor(weights, dtype=torch.float32, device=self.device)
+        self._dtype = _dtype(recipe.precision, self.device)
+        self._scaler = torch.amp.GradScaler("cuda", enabled=self._dtype == torch.float16)
+        self._optimizer = torch.optim.AdamW(
+            _groups(network, recipe.weight_decay),
+            lr=recipe.learning_rate,
+            fused=self.device.type in ("cpu", "cuda"),
+        )
+        self._total = max(1, recipe.epochs * self._steps_per_epoch)
+        warm = max(1, round(recipe.warmup * self._total))
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._optimizer,
+            lambda step: min((step + 1) / warm, (self._total - step) / max(1, self._total - warm)),
+        )
+
+    @property
+    def _steps_per_epoch(self) -> int:
+        return -(-len(self.train.codes) // (self.recipe.batch_size * self.recipe.accumulate))
+
+    def run(self) -> Progress:
+        """Train, or go on with training, and return how it went."""
+        with pinned(self.device):
+            watched = {} if self._resumed() else self._start()
+            if not watched and self.progress.step == 0 and len(self.dev.codes):
+                watched = self._watched()
+            curve = CurveFile(self.folder, after=self.progress.step)
+            if watched:
+                curve.add(step=0, epoch=0, **watched)
+            while not self._is_over():
+                self._epoch(curve)
+            read_weights(self.network, self._best_file(self.progress.best_epoch))
+        (self.folder / LAST_FILE).unlink(missing_ok=True)
+        text = json.dumps(asdict(self.progress))
+        beside = self.folder / (DONE_FILE + ".new")
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(self.folder / DONE_FILE)
+        return self.progress
+
+    def _is_over(self) -> bool:
+        done = self.progress
+        waited = done.epoch - done.best_epoch
+        stopped = len(self.dev.codes) > 0 and waited >= self.recipe.patience
+        return done.epoch >= self.recipe.epochs or stopped
+
+    def _start(self) -> dict[str, float]:
+        """Begin at epoch 0, and return what is watched there."""
+        torch.manual_seed(seed_for("fine-tuning", seed=self.recipe.seed, epoch=0))
+        _fresh_head(self.network)
+        if self.recipe.probe and isinstance(self.network, PooledClassifier):
+            self._probe(self.network)
+        watched = self._watched() if len(self.dev.codes) else {}
+        self._keep(Progress(best_score=self._score(watched) if watched else float("-inf")))
+        return watched
+
+    def _probe(self, network: PooledClassifier) -> None:
+        """Start the head from a logistic regression on what the encoder says untrained.
+
+        A head drawn at random pulls the encoder about before it knows anything (Kumar et al.
+        2022, "Fine-tuning can distort pretrained features").
+        """
+        network.eval()
+        found = answers(network.embed, self.tokenizer, self.train.tokens, self.device)
+        by_code = self._weights.cpu().numpy().astype(np.float64)
+        present = np.unique(self.train.codes)
+        if len(present) < 2:
+            return
+        model = LogisticRegression(C=_PROBE_C, max_iter=1000)
+        model.fit(found, self.train.codes, sample_weight=by_code[self.train.codes])
+        coef, intercept = model.coef_, model.intercept_
+        if len(present) == 2:
+            coef, intercept = np.vstack([-coef, coef]) / 2, np.append(-intercept, intercept) / 2
+        # A label of which there is no sentence to learn from is not to be likely.
+        all_coef = np.zeros((len(by_code), coef.shape[1]))
+        all_intercept = np.full(len(by_code), intercept.min() - 1.0)
+        all_coef[present], all_intercept[present] = coef, intercept
+        with torch.no_grad():
+            network.head.weight.copy_(torch.from_numpy(all_coef))
+            network.head.bias.copy_(torch.from_numpy(all_intercept))
+
+    def _epoch(self, curve: CurveFile) -> None:
+        epoch, step = self.progress.epoch + 1, self.progress.step
+        seed = seed_for("fine-tuning", seed=self.recipe.seed, epoch=epoch)
+        torch.manual_seed(seed)
+        self.network.train()
+        losses: list[Tensor] = []
+        told_every = max(1, self._steps_per_epoch // _POINTS_PER_EPOCH)
+        for rows in self._batches(np.random.default_rng(seed)):
+            rate = self._schedule.get_last_lr()[0]
+            losses.append(self._step(rows))
+            step += 1
+            if step % told_every == 0:
+                loss = float(torch.stack(losses).mean())
+                losses.clear()
+                if not np.isfinite(loss):
+                    raise ModelError(
+                        f"the loss is {loss} after {step} steps; lower learning_rate"
+                        f"={self.recipe.learning_rate:g}, or use precision=float32"
+                    )
+                curve.add(step=step, epoch=epoch, train_loss=loss, learning_rate=rate)
+        best_epoch, best_score = epoch, self.progress.best_score
+        if len(self.dev.codes):
+            watched = self._watched()
+            curve.add(step=step, epoch=epoch, **watched)
+            score = self._score(watched)
+            best_epoch = epoch if score > best_score else self.progress.best_epoch
+            best_score = max(score, best_score)
+        self._keep(Progress(epoch, step, best_epoch, best_score))
+
+    def _batches(self, random: np.random.Generator) -> Iterator[list[int]]:
+        """Yield the rows of every step, each row once; texts of like length come together."""
+        size = self.recipe.batch_size * self.recipe.accumulate
+        order = random.permutation(len(self.train.codes))
+        batches: list[list[int]] = []
+        for start in range(0, len(order), size * _POOL):
+            pool = order[start : start + size * _POOL].tolist()
+            pool.sort(key=lambda row: len(self.train.tokens[row]["input_ids"]))
+            batches += [pool[at : at + size] for at in range(0, len(pool), size)]
+        for number in random.permutation(len(batches)):
+            yield batches[number]
+
+    def _step(self, rows: list[int]) -> Tensor:
+        """Take one step of the optimizer, and return the mean loss of its rows."""
+        total = torch.zeros((), device=self.device)
+        for start in range(0, len(rows), self.recipe.batch_size):
+            some = rows[start : start + self.recipe.batch_size]
+            # Over all rows of the step, so that small batches add up to the large one.
+            loss = self._loss_sum(some) / len(rows)
+            self._scaler.scale(loss).backward()
+            total += loss.detach()
+        self._scaler.unscale_(self._optimizer)
+        nn.utils.clip_grad_norm_(self.network.parameters(), _LONGEST_GRADIENT)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        self._schedule.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        return total
+
+    def _loss_sum(self, rows: list[int]) -> Tensor:
+        batch = padded(self.tokenizer, [self.train.tokens[row] for row in rows], self.device)
+        codes = torch.from_numpy(self.train.codes[rows]).to(self.device)
+        half = self._dtype != torch.float32
+        with torch.autocast(self.device.type, dtype=self._dtype) if half else nullcontext():
+            logits = self.network(batch)
+        found: Tensor = nn.functional.cross_entropy(
+            logits.float(), codes, weight=self._weights, reduction="sum"
+        )
+        return found
+
+    def _watched(self) -> dict[str, float]:
+        """Return the loss and the macro-F1 on the watched rows."""
+        self.network.eval()
+        logits = answers(self.network, self.tokenizer, self.dev.tokens, self.device)
+        codes, by_code = self.dev.codes, self._weights.cpu().numpy()
+        likelihood = np.maximum(softmax(logits)[np.arange(len(codes)), codes], 1e-30)
+        present = np.unique(np.append(codes, logits.argmax(axis=1)))
+        return {
+            "dev_loss": float(-(by_code[codes] * np.log(likelihood)).mean()),
+            "dev_macro_f1": float(
+                f1_score(
+                    codes, logits.argmax(axis=1), labels=present, average="macro", zero_division=0
+                )
+            ),
+        }
+
+    def _score(self, watched: Mapping[str, float]) -> float:
+        if self.recipe.choose_by == "loss":
+            return -watched["dev_loss"]
+        return watched["dev_macro_f1"]
+
+    def _best_file(self, epoch: int) -> Path:
+        return self.folder / f"best-{epoch}.safetensors"
+
+    def _keep(self, now: Progress) -> None:
+        """Write down where the training stands, so that a kill at any moment loses an epoch."""
+        best = self._best_file(now.best_epoch)
+        if now.best_epoch == now.epoch:
+            write_weights(self.network, best)
+        beside = self.folder / (LAST_FILE + ".new")
+        state = {
+            "progress": asdict(now),
+            "network": self.network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": {"last_epoch": self._schedule.last_epoch},
+            "scaler": self._scaler.state_dict(),
+        }
+        with beside.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(self.folder / LAST_FILE)
+        for old in self.folder.glob("best-*.safetensors"):
+            if old != best:
+                old.unlink(missing_ok=True)
+        self.progress = now
+
+    def _resumed(self) -> bool:
+        """Take up what a killed process left; what cannot be read is begun anew."""
+        path = self.folder / LAST_FILE
+        if not path.is_file():
+            clear(self.folder)
+            return False
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self._optimizer.load_state_dict(state["optimizer"])
+            self._scaler.load_state_dict(state["scaler"])
+            progress = Progress(**state["progress"])
+        except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError):
+            clear(self.folder)
+            return False
+        # The rates in the optimizer's state are those of the step that comes next.
+        self._schedule.last_epoch = state["schedule"]["last_epoch"]
+        self._schedule._last_lr = [group["lr"] for group in self._optimizer.param_groups]
+        self.progress = progress
+        return self._best_file(progress.best_epoch).is_file()
+
+
+def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Return the parameters for AdamW: biases and norms are not drawn towards zero."""
+    free: list[nn.Parameter] = []
+    drawn: list[nn.Parameter] = []
+    for parameter in network.parameters():
+        (drawn if parameter.ndim > 1 else free).append(parameter)
+    return [
+        {"params": drawn, "weight_decay": weight_decay},
+        {"params": free, "weight_decay": 0.0},
+    ]
+
+
+def _fresh_head(network: nn.Module) -> None:
+    """Draw the head's weights anew, by the seed; an own head was drawn when it was loaded."""
+    if isinstance(network, PooledClassifier):
+        network.head.reset_parameters()
+
+
+def _dtype(precision: str, device: torch.device) -> torch.dtype:
+    """Return the type of numbers in which a network is trained."""
+    if precision == "auto":
+        if device.type != "cuda":
+            return torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if precision == "float16" and device.type != "cuda":
+        raise ConfigError(
+            f"precision=float16 needs a CUDA device, found {device.type}; use precision=auto"
+        )
+    found: torch.dtype = getattr(torch, precision)
+    return found
+
+
+@contextmanager
+def pinned(device: torch.device) -> Iterator[None]:
+    """Pin what makes training repeatable, and leave the process as it was found."""
+    cuda = [torch.cuda.current_device()] if device.type == "cuda" else []
+    if cuda:
+        # cuBLAS reads it when it is first used; without it, it is not repeatable.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    strict = torch.are_deterministic_algorithms_enabled()
+    warned = torch.is_deterministic_algorithms_warn_only_enabled()
+    threads = torch.get_num_threads()
+    try:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.set_num_threads(_threads())
+        with torch.random.fork_rng(devices=cuda):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict, warn_only=warned)
+
+
+def _threads() -> int:
+    """Return on how many threads torch computes: sums on another number differ in last bits.
+
+    Told by the environment as to any library with threads, or else all processors. Limits that
+    a process sets for libraries it has loaded would hold for its second fit, not for its first.
+    """
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    if told.isdecimal() and int(told) > 0:
+        return int(told)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,190 @@
+"""Checkpoints and curves: a killed fit goes on, early stopping takes the best epoch."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sitrepbench.finetuning import FineTuned, place
+from sitrepbench.finetuning.curves import CurveFile, read_curves, read_points
+from sitrepbench.finetuning.place import fits_kept_in
+from sitrepbench.models.example import example_sentences
+
+SENTENCES, LABELS = example_sentences(20, 6)
+SETTINGS: dict[str, Any] = {
+    "epochs": 5,
+    "patience": 5,
+    "dev_share": 0.2,
+    "learning_rate": 2e-3,
+    "device": "cpu",
+    "random_state": 4,
+}
+#: Fits, and ends itself by a signal that nobody can catch in the middle of epoch 3.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from sitrepbench.finetuning import FineTuned, training
+from sitrepbench.finetuning.place import fits_kept_in
+from sitrepbench.models.example import example_sentences
+step = training.Training._step
+def until(self, rows):
+    if self.progress.epoch == 2 and {where!r} == "step" and self._schedule.last_epoch % 6 == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, rows)
+training.Training._step = until
+write = training.write_weights
+def before_state(network, path):
+    write(network, path)
+    if {where!r} == "checkpoint" and path.name != "best-0.safetensors":
+        os.kill(os.getpid(), signal.SIGKILL)
+training.write_weights = before_state
+with fits_kept_in(Path({folder!r})):
+    FineTuned({encoder!r}, **{settings!r}).fit(*example_sentences(20, 6))
+"""
+
+
+def fitted(encoder: Path, folder: Path | None, **settings: Any) -> FineTuned:
+    with fits_kept_in(folder):
+        return FineTuned(str(encoder), **{**SETTINGS, **settings}).fit(SENTENCES, LABELS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["step", "checkpoint"])
+def test_a_killed_fit_goes_on_and_comes_to_the_same(
+    tiny_encoder: Path, tmp_path: Path, where: str
+) -> None:
+    folder = tmp_path / "killed"
+    script = KILLED.format(
+        folder=str(folder), encoder=str(tiny_encoder), settings=SETTINGS, where=where
+    )
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    (own,) = folder.iterdir()
+    assert (own / "last.pt").is_file()
+    steps_before = len(read_points(own / "curve.jsonl"))
+    resumed = fitted(tiny_encoder, folder)
+    assert len(read_points(own / "curve.jsonl")) > steps_before
+    whole = fitted(tiny_encoder, tmp_path / "whole")
+    np.testing.assert_array_equal(resumed.predict_proba(SENTENCES), whole.predict_proba(SENTENCES))
+    one, other = read_curves(folder), read_curves(tmp_path / "whole")
+    told = ["step", "epoch", "train_loss", "learning_rate", "dev_loss", "dev_macro_f1"]
+    assert one[told].equals(other[told])
+
+
+def test_a_fit_that_goes_on_does_the_rest_alone(
+    tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sitrepbench.finetuning import training
+
+    epochs: list[int] = []
+    epoch = training.Training._epoch
+
+    def counted(self: Any, curve: CurveFile) -> None:
+        if len(epochs) == 2:
+            raise KeyboardInterrupt
+        epochs.append(self.progress.epoch + 1)
+        epoch(self, curve)
+
+    monkeypatch.setattr(training.Training, "_epoch", counted)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(tiny_encoder, tmp_path)
+    del epochs[:]
+    with pytest.raises(KeyboardInterrupt):
+        fitted(tiny_encoder, tmp_path)
+    assert epochs == [3, 4]
+
+
+def test_a_finished_fit_is_taken_and_a_damaged_one_begun_anew(
+    tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sitrepbench.finetuning import training
+
+    first = fitted(tiny_encoder, tmp_path).predict_proba(SENTENCES)
+    monkeypatch.setattr(training.Training, "run", lambda self: pytest.fail("fitted again"))
+    np.testing.assert_array_equal(fitted(tiny_encoder, tmp_path).predict_proba(SENTENCES), first)
+    monkeypatch.undo()
+    (own,) = tmp_path.iterdir()
+    (own / "done.json").unlink()
+    (own / "last.pt").write_bytes(b"half a checkpoint")
+    np.testing.assert_array_equal(fitted(tiny_encoder, tmp_path).predict_proba(SENTENCES), first)
+
+
+def test_other_rows_or_settings_are_another_fit(tiny_encoder: Path, tmp_path: Path) -> None:
+    fitted(tiny_encoder, tmp_path, epochs=1)
+    fitted(tiny_encoder, tmp_path, epochs=1, random_state=9)
+    with fits_kept_in(tmp_path):
+        model = FineTuned(str(tiny_encoder), **{**SETTINGS, "epochs": 1})
+        model.fit(SENTENCES.iloc[:-6], LABELS[:-6])
+    assert len(list(tmp_path.iterdir())) == 3
+    assert read_curves(tmp_path)["fit"].nunique() == 3
+
+
+def test_weights_of_old_fits_are_not_hoarded(
+    tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place, "KEPT_FITS", 2)
+    for seed in range(4):
+        fitted(tiny_encoder, tmp_path, epochs=1, random_state=seed)
+    assert len(list(tmp_path.glob("*/*.safetensors"))) == 2
+    assert len(list(tmp_path.glob("*/curve.jsonl"))) == 4
+
+
+@pytest.mark.parametrize("measure", ["loss", "macro_f1"])
+def test_early_stopping_keeps_the_best_epoch(
+    tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measure: str
+) -> None:
+    from sitrepbench.finetuning import training
+
+    values = iter([0.9, 0.5, 0.6, 0.7])
+
+    def watched(self: Any) -> dict[str, float]:
+        value = next(values)
+        return {"dev_loss": value, "dev_macro_f1": 1 - value}
+
+    monkeypatch.setattr(training.Training, "_watched", watched)
+    model = fitted(tiny_encoder, tmp_path, choose_by=measure, patience=2)
+    assert (model.best_epoch_, model.n_epochs_) == (1, 3)
+    (own,) = tmp_path.iterdir()
+    (best,) = own.glob("best-*.safetensors")
+    assert best.name == f"best-{model.best_epoch_}.safetensors"
+    assert not (own / "last.pt").exists()
+
+
+def test_curves_say_what_happened(tiny_encoder: Path, tmp_path: Path) -> None:
+    model = fitted(tiny_encoder, tmp_path, patience=9)
+    curves = read_curves(tmp_path)
+    watched = curves[curves["dev_loss"].notna()]
+    assert list(watched["epoch"]) == list(range(model.n_epochs_ + 1))
+    assert watched["dev_loss"].idxmin() == watched.index[model.best_epoch_]
+    trained = curves[curves["train_loss"].notna()]
+    assert trained["train_loss"].iloc[-1] < trained["train_loss"].iloc[0]
+    rates = trained["learning_rate"].to_numpy()
+    assert rates.max() <= SETTINGS["learning_rate"]
+    assert rates[-1] < rates.max() / 2
+    assert curves["step"].is_monotonic_increasing
+
+
+def test_points_behind_a_checkpoint_and_half_lines_are_dropped(tmp_path: Path) -> None:
+    curve = CurveFile(tmp_path, after=0)
+    for step in (1, 2, 3):
+        curve.add(step=step, epoch=1, train_loss=1.0 / step)
+    with (tmp_path / "curve.jsonl").open("a") as file:
+        file.write('{"step": 4, "ep')
+    assert [point["step"] for point in read_points(tmp_path / "curve.jsonl")] == [1, 2, 3]
+    CurveFile(tmp_path, after=2).add(step=3, epoch=1, train_loss=0.5)
+    points = read_points(tmp_path / "curve.jsonl")
+    assert [(point["step"], point["train_loss"]) for point in points] == [
+        (1, 1.0),
+        (2, 0.5),
+        (3, 0.5),
+    ]
