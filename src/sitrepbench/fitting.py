@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
@@ -31,7 +29,6 @@ from sitrepbench.data.dataset import (
     Dataset,
 )
 from sitrepbench.data.duplicates import document_groups
-from sitrepbench.errors import ModelError
 from sitrepbench.models.answers import predict
 from sitrepbench.models.pipeline import transform, unset_seeds
 from sitrepbench.predictions import FOLD, KEY_COLUMNS, PART, PREDICTED, REPEAT
@@ -46,6 +43,7 @@ from sitrepbench.reuse.transformed import (
 from sitrepbench.seeding import seed_for
 from sitrepbench.tuning.inner import Answer, InnerFolds
 from sitrepbench.tuning.tune import Chosen, Tuning, choose
+from sitrepbench.watching import blaming, listening, stopwatch, texts
 
 #: Between the parts that one fit is asked about.
 PARTS_JOINT = "+"
@@ -170,7 +168,7 @@ def choose_settings(
     def prepare(model: Any) -> Any:
         return seeded(_with_model(pipeline, model), cell, seed)[0].steps[-1][1]
 
-    with _blaming("tuning", where):
+    with blaming("tuning", where):
         return choose(
             tuned.tuning,
             partial(_inner_folds, plan, cell, fresh, scored_on=tuned.tuning.scored_on),
@@ -245,12 +243,12 @@ def fit_cell(
     name = CellName(features_key, cell.part, cell.repeat, cell.fold, seeds)
     if shared is not None:
         found = shared.find(name, dear=dear)
-    with _blaming("features", where):
+    with blaming("features", where):
         features = found or _transform(plan, cell, fresh)
     notes += features.notes
     if shared is not None and found is None:
         notes += shared.keep(name, features, dear=dear)
-    with _blaming(type(unfitted).__name__, where), _listening() as heard:
+    with blaming(type(unfitted).__name__, where), listening() as heard:
         labels = plan.training.frame[LABEL].to_numpy(dtype=object)[cell.train]
         model, fit_seconds = unfitted, 0.0
         if plan.fits:
@@ -259,10 +257,11 @@ def fit_cell(
         answers, predict_seconds = _answer(answer, model, features.test, heard)
     mended = Fitted(np.asarray)
     if calibrator is not None:
-        with _blaming(type(calibrator).__name__, where):
-            started = time.perf_counter()
-            mended = calibrated(calibrator, plan, cell, fresh, model)
-            fit_seconds += time.perf_counter() - started
+        with blaming(type(calibrator).__name__, where):
+            with stopwatch() as now:
+                started = now()
+                mended = calibrated(calibrator, plan, cell, fresh, model)
+                fit_seconds += now() - started
             asked = partial(label_values, n_rows=len(cell.test), labels=plan.training.labels)
             values, seconds = _answer(asked, model, features.test, heard)
             # The label stays the model's own: a calibrator says how sure it may be.
@@ -281,7 +280,7 @@ def fit_cell(
     )
     notes += chosen.notes if chosen is not None else ()
     rows = _rows(plan, fit, *answers)
-    return CellResult(rows, timing, (*notes, *_texts(heard)), chosen, mended.told)
+    return CellResult(rows, timing, (*notes, *texts(heard)), chosen, mended.told)
 
 
 def seeded(
@@ -298,30 +297,6 @@ def seeded(
     return fresh, tuple(item for item in seeds.items() if not item[0].startswith(model))
 
 
-@contextmanager
-def _blaming(name: str, where: str) -> Iterator[None]:
-    """Turn whatever goes wrong into an error that says what failed, and on which cell."""
-    try:
-        yield
-    except ModelError as error:
-        raise ModelError(f"{where}: {error}") from error
-    except (Exception, SystemExit) as error:  # a model is anybody's code
-        raise ModelError(f"{name} failed ({where}): {type(error).__name__}: {error}") from error
-
-
-@contextmanager
-def _listening() -> Iterator[list[warnings.WarningMessage]]:
-    """Gather warnings instead of showing them."""
-    with warnings.catch_warnings(record=True) as heard:
-        warnings.simplefilter("always")
-        yield heard
-
-
-def _texts(heard: list[warnings.WarningMessage]) -> tuple[str, ...]:
-    lines = ((item.category.__name__, str(item.message).splitlines()) for item in heard)
-    return tuple(f"{name}: {said[0] if said else ''}" for name, said in lines)
-
-
 def _transform(plan: Plan, cell: Cell, fresh: Pipeline) -> Transformed:
     """Fit the features step on the training rows, and apply it to both sides of a cell."""
     train = inputs(plan.training, cell.train) if plan.fits else None
@@ -329,15 +304,15 @@ def _transform(plan: Plan, cell: Cell, fresh: Pipeline) -> Transformed:
     if len(fresh.steps) < 2:
         return Transformed(train, test, 0.0, 0.0)
     features = fresh[:-1]
-    with _listening() as heard:
-        started = time.perf_counter()
+    with listening() as heard, stopwatch() as now:
+        started = now()
         if train is not None:
             labels = plan.training.frame[LABEL].to_numpy(dtype=object)[cell.train]
             train = features.fit_transform(train, labels)
-        fit_done = time.perf_counter()
+        fit_done = now()
         test = transform(features, test)
-        done = time.perf_counter()
-    return Transformed(train, test, fit_done - started, done - fit_done, _texts(heard))
+        done = now()
+    return Transformed(train, test, fit_done - started, done - fit_done, texts(heard))
 
 
 def _fit(
@@ -348,9 +323,10 @@ def _fit(
     def fit(given: Matrix) -> tuple[Any, float]:
         heard.clear()
         model = clone(unfitted)
-        started = time.perf_counter()
-        model.fit(given, labels)
-        return model, time.perf_counter() - started
+        with stopwatch() as now:
+            started = now()
+            model.fit(given, labels)
+            return model, now() - started
 
     return shielded(fit, train)
 
@@ -366,9 +342,10 @@ def _answer(
 
     def ask(given: Matrix) -> tuple[Answer, float]:
         del heard[before:]
-        started = time.perf_counter()
-        answers = answer(model, given)
-        return answers, time.perf_counter() - started
+        with stopwatch() as now:
+            started = now()
+            answers = answer(model, given)
+            return answers, now() - started
 
     return shielded(ask, test)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 
+from sitrepbench.annotation.guidelines import RULES
 from sitrepbench.annotation.labelling_config import labelling_config
 from sitrepbench.errors import ConfigError
 from sitrepbench.labels import LABELS
@@ -50,6 +52,18 @@ def test_every_control_labels_an_object_that_is_there() -> None:
     objects = {node.get("name") for node in root.iter("Text")}
     assert objects == {"before", "text", "after"}
     assert {node.get("toName") for node in root.iter() if node.get("toName")} == {"text"}
+
+
+def test_what_is_styled_is_there_and_rules_are_not_set_as_titles() -> None:
+    root = ET.fromstring(labelling_config())
+    style = root.find("Style")
+    assert style is not None
+    named = {node.get("className") for node in root.iter("View")} - {None}
+    assert named == set(re.findall(r"\.([a-z][\w-]*)", style.text or ""))
+    rules = root.findall(".//View[@className='sitrep-rules']/Header")
+    assert len(rules) == len(LABELS) + len(RULES)
+    (sentence,) = root.findall(".//View[@className='sitrep-sentence']/Text")
+    assert sentence.get("name") == "text"
 
 
 def test_a_label_set_that_is_none() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +12,7 @@ import pytest
 
 from sitrepbench.annotation.comparing import read_compared
 from sitrepbench.annotation.sentences import read_sentences
-from sitrepbench.annotation.tables import write_table
+from sitrepbench.annotation.tables import check_distinct, write_table, write_tasks
 from sitrepbench.annotation.tasks import tasks_of
 from sitrepbench.errors import ConfigError, DataError
 
@@ -135,6 +137,30 @@ def test_an_output_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None
     with pytest.raises(DataError, match="the name tells no format"):
         write_table(table, tmp_path / "t.xlsx")
     assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+
+
+def test_links_and_devices_are_written_through(tmp_path: Path) -> None:
+    file, link, loop = (tmp_path / name for name in ("file.json", "link.json", "loop.json"))
+    file.write_text("older")
+    link.symlink_to(file)
+    write_tasks([], link)
+    assert link.is_symlink()
+    assert file.read_text() == "[]\n"
+    with pytest.raises(DataError, match="is read as well"):
+        check_distinct(link, inputs=[file])
+    loop.symlink_to(loop)
+    check_distinct(loop, inputs=[file])
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    held = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        write_tasks([], pipe)
+        assert os.read(held, 10) == b"[]\n"
+    finally:
+        os.close(held)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    with pytest.raises(DataError, match="cannot be written"):
+        write_tasks([], Path())
 
 
 def test_tasks_hold_plain_json_whatever_the_table_held(tmp_path: Path) -> None:

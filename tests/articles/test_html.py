@@ -63,6 +63,20 @@ def test_a_headline_outside_of_the_article_is_kept():
     assert texts.count(texts[0]) == 1
 
 
+def test_a_short_page_without_an_article_element_keeps_its_parts_apart():
+    page = (
+        "<html><body><h1>Three hurt\n in Osk</h1>\n<p>A shell fell on the\n market, hurting "
+        "three <b>people</b>. Dr. Amon saw it.</p><ul><li>One\n more</li><li>Two</li></ul>"
+        "</body></html>"
+    )
+    assert [(block.kind, block.text) for block in html.html_blocks(page)] == [
+        ("headline", "Three hurt in Osk"),
+        ("paragraph", "A shell fell on the market, hurting three people. Dr. Amon saw it."),
+        ("list", "One more"),
+        ("list", "Two"),
+    ]
+
+
 @pytest.mark.parametrize("page", ["<html></html>", "<", "no page at all", "<?xml version='1.0'?>"])
 def test_pages_without_an_article(page):
     assert isinstance(html.html_blocks(page), list)

@@ -1,6 +1,7 @@
 """Article files: what they are called, in which encoding, and every problem at once."""
 
 import importlib.util
+import os
 import re
 
 import pytest
@@ -131,6 +132,20 @@ def test_every_problem_of_a_folder_is_told_at_once(tmp_path, report):
     ):
         assert expected in message
     assert "good" not in message
+
+
+def test_a_pipe_is_not_waited_for(tmp_path, report):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("named pipes are of POSIX")
+    os.mkfifo(tmp_path / "a.txt")
+    # Held open, so that waiting for it would end: as an empty file.
+    held = os.open(tmp_path / "a.txt", os.O_RDWR | os.O_NONBLOCK)
+    try:
+        assert read(tmp_path / "a.txt", report) == []
+    finally:
+        os.close(held)
+    with pytest.raises(DataError, match="is a pipe or a device, expected a file"):
+        report.raise_if_any()
 
 
 def test_a_named_file_of_another_kind(tmp_path, report):

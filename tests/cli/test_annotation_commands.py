@@ -67,15 +67,30 @@ def test_what_is_not_settled_fails_unless_it_has_a_file(
     assert main(["data", "validate", "l.csv"]) == 0
 
 
+def test_a_name_for_an_account_that_the_file_lacks_is_told(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = ["--annotator", "ana=1", "--annotator", "zoe=9"]
+    assert main(["annotation", "import", "blind.json", *named, "--output", "o.csv"]) == 0
+    assert "Note: the file has no answer of zoe (account 9)" in capsys.readouterr().err
+
+
 def test_bad_input_leaves_no_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("bad.json").write_text("[" * 5000, encoding="utf-8")
     assert main(["annotation", "import", "bad.json", "--output", "o.csv"]) == 4
     assert main(["annotation", "import", "blind.json", "--output", "o.txt"]) == 4
     assert main(["annotation", "export", "long.csv", "--output", "long.csv"]) == 4
     assert main(["annotation", "import", "blind.json", "--output", "o.csv", "--undecided=u"]) == 3
+    assert main(["annotation", "export", "sentences.csv", "--output", ""]) == 4
+    assert main(["annotation", "import", "~nobody-here/x.json", "--output", "o.csv"]) == 4
+    assert main(["annotation", "export", "~nobody-here/x.csv", "--output", "o.json"]) == 4
     assert main(["data", "agreement", "sentences.csv"]) == 4
+    assert main(["data", "agreement", "blind.json", "--annotators", "ana,ben"]) == 3
+    assert main(["data", "agreement", "sentences.xml"]) == 3
+    assert main(["annotation", "export", "sentences.xml", "--output", "o.json"]) == 3
     told = capsys.readouterr().err
     assert "nested too deeply" in told
+    assert "dataset." not in told
     assert "is read as well" in told
     assert "at least two columns of labels, found none" in told
     assert sorted(path.name for path in folder.iterdir()) == [

@@ -421,6 +421,42 @@ def test_settings_come_through_hydras_grammar(value: object) -> None:
     assert parse_override(f"++tuner.settings={hydra_value(value)}").value() == value
 
 
+def test_runs_are_compared_with_published_numbers(known: Place) -> None:
+    content = json.loads(known.expected.read_text(encoding="utf-8"))
+    (part,) = {part for run in content["runs"] for part in run["scores"]}
+    ours = {run["overrides"][0]: run["scores"][part]["macro_f1"] for run in content["runs"]}
+    numbers: dict[str, dict[str, float]] = {
+        name: {"RF": 0.5, "SVM": round(score + 0.01, 4)} for name, score in ours.items()
+    }
+    published = {"source": "A made-up paper, Table 1", "part": part, "metric": "macro_f1",
+                 "compared": "SVM", "within": 0.02, "mean_within": 0.015,
+                 "runs": numbers}  # fmt: skip
+    file = known.expected.with_name("published.yaml")
+    file.write_text(json.dumps(published), encoding="utf-8")
+    code, out, err = known.call()
+    assert code == 0, err
+    assert "PASS: 2 of 2 runs within 0.02 of the published SVM" in out
+    assert "A made-up paper, Table 1" in " ".join(out.split())
+    assert max(map(len, out.splitlines())) <= 80
+    code, out, _ = known.call("--json")
+    assert code == 0
+    assert json.loads(out)["published"]["mean_difference"] == pytest.approx(0.01, abs=1e-4)
+
+    # One run too far away fails the study, though each number is as expected.
+    first = next(iter(numbers))
+    numbers[first]["SVM"] = ours[first] + 0.03
+    file.write_text(json.dumps(published), encoding="utf-8")
+    code, out, _ = known.call()
+    assert code == 1
+    assert "FAIL: 1 of 2 runs within 0.02" in out
+
+    # Nor may a broken file pass for none.
+    file.write_text(json.dumps({**published, "compared": "SVN"}), encoding="utf-8")
+    code, _, err = known.call()
+    assert code == CONFIG
+    assert "has no 'SVN', which is compared. Did you mean 'SVM'?" in err
+
+
 def test_the_programs_own_study_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     forget_data()
     code = main(["reproduce", "seeds", "--results-dir", str(tmp_path / "results"),

@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -78,11 +79,39 @@ def test_a_problem_leaves_the_output_as_it_was(folder, tmp_path, capfdbinary):
     assert b"Traceback" not in err
 
 
-@pytest.mark.parametrize("output", [".", "none/out.csv", "a" * 300])
+@pytest.mark.parametrize("output", [".", "none/out.csv", "a" * 300, "~nobody-here/out.csv"])
 def test_an_output_that_cannot_be_written(folder, tmp_path, monkeypatch, output, capfd):
     monkeypatch.chdir(tmp_path)
     assert main(["data", "segment", str(folder), "--output", output]) == 4
     assert "cannot be written" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_an_article_is_not_written_over(folder, tmp_path, linked, capfd):
+    article = folder / "a.txt"
+    before = article.read_bytes()
+    output = article
+    if linked:
+        output = tmp_path / "out.csv"
+        output.symlink_to(article)
+    assert main(["data", "segment", str(folder), "--output", str(output)]) == 3
+    assert "is one of the articles; give it another name" in capfd.readouterr().err
+    assert article.read_bytes() == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_behind_standard_output_is_told(folder):
+    script = "import sys; from sitrepbench.cli import main; sys.exit(main())"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", script, "data", "segment", str(folder)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode != 0
+    assert "standard output: cannot be written: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_an_unknown_encoding(folder, capfd):

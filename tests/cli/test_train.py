@@ -33,6 +33,12 @@ FORMS: dict[str, Any] = {
     "inputs": {"text": TEXTS},
     "instances": [{"text": text} for text in TEXTS],
 }
+#: Texts without a column name.
+LISTS: dict[str, Any] = {
+    "inputs": TEXTS,
+    "instances": TEXTS,
+    "dataframe_split": {"data": [[text] for text in TEXTS]},
+}
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +71,13 @@ def settings_of(place: Path) -> Any:
 @pytest.mark.slow
 def test_mlflow_loads_the_registered_model(place: Path) -> None:
     script = (
-        "import json, mlflow, pandas as pd\n"
+        "import json, mlflow, numpy as np, pandas as pd\n"
         f"mlflow.set_tracking_uri({settings_of(place).uri!r})\n"
         "model = mlflow.pyfunc.load_model('models:/reports@newest')\n"
         f"texts = {TEXTS!r}\n"
         "for given in (pd.DataFrame({'text': texts}), [{'text': t} for t in texts],\n"
-        "              {'text': texts}, pd.Series(texts, name='text')):\n"
+        "              {'text': texts}, pd.Series(texts, name='text'), pd.Series(texts),\n"
+        "              texts, np.array(texts)):\n"
         "    print(json.dumps(model.predict(given).to_dict('list')))\n"
         "info = mlflow.models.get_model_info('models:/reports/1')\n"
         "run = mlflow.get_run(info.run_id)\n"
@@ -84,15 +91,16 @@ def test_mlflow_loads_the_registered_model(place: Path) -> None:
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     expected, probabilities = load_trained(place / "model").answer(pd.DataFrame({"text": TEXTS}))
     assert expected.tolist() == WANTED
-    for answer in lines[:4]:
+    for answer in lines[:7]:
         assert answer["label"] == WANTED
         assert answer["p_denial"] == probabilities[:, 1].tolist()
-    names, tags = lines[4]
-    assert names == ["text", "document_id", "position"]
+    names, tags = lines[7]
+    assert names == [0, "text", "document_id", "position"]
     assert tags["kind"] == "trained"
     assert tags["content_key"] == load_trained(place / "model").key
     assert len(tags["evaluation_run_id"]) == 32
     assert "## Intended use" in tags["mlflow.note.content"]
+    assert f"/runs/{tags['evaluation_run_id']})" in tags["mlflow.note.content"]
 
 
 @pytest.mark.slow
@@ -174,16 +182,17 @@ def ask(
 
 
 def check_forms(port: int) -> None:
-    for form, given in FORMS.items():
+    for form, given in (*FORMS.items(), *LISTS.items()):
         status, answer = ask(port, {form: given})
         assert status == 200, answer
         assert [row["label"] for row in answer["predictions"]] == WANTED, form
         assert all(abs(sum(_shares(row)) - 1) < 1e-9 for row in answer["predictions"])
-    # Texts without a column name: refused, never another number of answers.
-    for form in ("inputs", "instances"):
-        status, answer = ask(port, {form: TEXTS})
-        assert status == 400
-        assert "text" in answer["message"]
+    status, answer = ask(port, {"inputs": {"txt": TEXTS}})
+    assert status == 400
+    assert "column 'text' is missing" in answer["message"]
+    status, answer = ask(port, {"dataframe_records": [{"text": None}]})
+    assert status == 400
+    assert "text is not a string in row 1" in answer["message"]
 
 
 def _shares(row: dict[str, Any]) -> list[float]:
@@ -204,7 +213,9 @@ def test_mlflow_serves_it(place: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_program_serves_it_with_a_limit(place: Path) -> None:
+def test_the_program_serves_it_with_a_limit(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     port = free_port()
     command = [sys.executable, "-m", "sitrepbench", "serve", "model", "--port", str(port)]
     with served([*command, "--max-body-mb", "0.01"], port, place):
@@ -221,6 +232,14 @@ def test_the_program_serves_it_with_a_limit(place: Path) -> None:
             encode_chunked=True,
         )
         assert connection.getresponse().status == 413
+        for kind, status in (("", 415), ("application/vnd.apache.parquet", 415), ("text/csv", 200)):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            connection.request("POST", "/invocations", "text\na\n", {"Content-Type": kind})
+            assert connection.getresponse().status == status, kind
+            connection.close()
+        # A port that is taken is told before the model is loaded.
+        assert main(["serve", "model", "--port", str(port)]) > 1
+        assert "give another --port" in capsys.readouterr().err
         check_forms(port)
 
 

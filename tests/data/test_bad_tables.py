@@ -58,7 +58,7 @@ CASES = {
     "wrong separator": (
         "doc_id;text;label\nd1;They met.;negotiation\n",
         "line 1: the header is one field, 'doc_id;text;label', with ';' in it: expected fields "
-        "separated by ',' (dataset.format is csv for ',', tsv for tabs)",
+        "separated by ',' (format csv has ',', tsv has tabs)",
     ),
     "unknown label": (
         HEADER + GOOD + "s1,d1,He denied it.,denail,\n",
@@ -125,17 +125,17 @@ CASES = {
     ),
     "byte-order mark": (
         b"\xef\xbb\xbf" + (HEADER + GOOD).encode(),
-        "starts with the byte-order mark of UTF-8: give dataset.encoding=utf-8-sig",
+        "starts with the byte-order mark of UTF-8: its encoding is utf-8-sig",
     ),
     "byte-order mark of UTF-16": (
         (HEADER + GOOD).encode("utf-16-le").join([b"\xff\xfe", b""]),
-        "starts with the byte-order mark of UTF-16 (little-endian), expected utf-8: give "
-        "dataset.encoding=utf-16",
+        "starts with the byte-order mark of UTF-16 (little-endian), expected utf-8: its "
+        "encoding is utf-16",
     ),
     "byte-order mark of UTF-32": (
         b"\x00\x00\xfe\xff" + (HEADER + GOOD).encode("utf-32-be"),
-        "starts with the byte-order mark of UTF-32 (big-endian), expected utf-8: give "
-        "dataset.encoding=utf-32",
+        "starts with the byte-order mark of UTF-32 (big-endian), expected utf-8: its "
+        "encoding is utf-32",
     ),
     "short row": (
         HEADER + GOOD + "s1,d1,He denied it.\n",

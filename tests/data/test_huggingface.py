@@ -154,6 +154,15 @@ def test_problems_of_all_files_are_told_at_once(tmp_path, saved):
     assert "test.csv: 2 problems" in str(caught.value)
 
 
+def test_no_option_is_named_that_there_is_not(tmp_path, saved):
+    folder = write(tmp_path / "mine", "csv", saved)
+    (folder / "data" / "train.csv").write_bytes(b"\xef\xbb\xbfa,b\n1,2\n")
+    (folder / "data" / "test.csv").write_bytes("a,b\n1,2\n".encode("utf-16"))
+    with pytest.raises(DataError, match="save the file as UTF-8 without the mark") as caught:
+        load_huggingface(folder)
+    assert "dataset." not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [

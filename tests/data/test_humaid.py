@@ -133,6 +133,45 @@ def test_all_problems_of_all_files_are_told_at_once(write: Callable[..., Path]) 
         assert piece in told
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"tweet_id\ttweet_text\tclass_label\n6\tx\tnot_humanitaria\n", "Did you mean"),
+        ("tweet_id\ttweet_text\tclass_label\n6\tZürich\tx\n".encode("latin-1"), "is not UTF-8"),
+        ("\ufefftweet_id\ttweet_text\tclass_label\n6\tx\tx\n".encode(), "mark of UTF-8"),
+        ("tweet_id\ttweet_text\tclass_label\n".encode("utf-16"), "mark of UTF-16"),
+        (b"tweet_id,tweet_text,class_label\n6,x,x\n", "the header is one field"),
+        (b"id\ttext\tclass\n6\tx\tx\n", "the header is: 'id', 'text', 'class'\n"),
+    ],
+)
+def test_messages_name_no_option_and_no_column_that_the_user_does_not_have(
+    write: Callable[..., Path], content: bytes, told: str
+) -> None:
+    folder = write(ROWS)
+    (folder / "made_up_flood_2020" / "made_up_flood_2020_dev.tsv").write_bytes(content)
+    with pytest.raises(DataError) as failure:
+        load_humaid(folder, event="made_up_flood_2020")
+    message = str(failure.value)
+    assert told in message
+    assert "dataset." not in message
+    assert "document_id" not in message
+
+
+def test_an_event_that_is_a_number_is_a_name(write: Callable[..., Path]) -> None:
+    folder = write(ROWS)
+    with pytest.raises(ConfigError, match="no event '2020'"):
+        load_humaid(folder, event=2020)  # type: ignore[arg-type]
+
+
+def test_a_scheme_that_leaves_no_tweet_is_refused(write: Callable[..., Path]) -> None:
+    rows = {
+        split: [(str(at), f"so sad {at}", "sympathy_and_support")]
+        for at, split in enumerate(("train", "dev", "test"))
+    }
+    with pytest.raises(DataError, match="no tweet is left of made_up_flood_2020: 3 of 3"):
+        load_humaid(write(rows), event="made_up_flood_2020", labels="scheme")
+
+
 def test_a_tweet_in_two_splits_is_refused(write: Callable[..., Path]) -> None:
     rows = {**ROWS, "test": [*ROWS["test"], ("2", "once more", "not_humanitarian")]}
     with pytest.raises(DataError, match="tweet 2 stands in made_up_flood_2020 train and in"):

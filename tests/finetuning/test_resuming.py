@@ -21,6 +21,9 @@ SENTENCES, LABELS = example_sentences(20, 6)
 SETTINGS: dict[str, Any] = {
     "epochs": 5,
     "patience": 5,
+    "refit": False,
+    "tuned_layers": None,
+    "trained_share": 0.5,
     "dev_share": 0.2,
     "learning_rate": 2e-3,
     "device": "cpu",
@@ -39,12 +42,12 @@ def until(self, rows):
         os.kill(os.getpid(), signal.SIGKILL)
     return step(self, rows)
 training.Training._step = until
-write = training.write_weights
+write = training.write_trained
 def before_state(network, path):
     write(network, path)
     if {where!r} == "checkpoint" and path.name != "best-0.safetensors":
         os.kill(os.getpid(), signal.SIGKILL)
-training.write_weights = before_state
+training.write_trained = before_state
 with fits_kept_in(Path({folder!r})):
     FineTuned({encoder!r}, **{settings!r}).fit(*example_sentences(20, 6))
 """
@@ -117,6 +120,34 @@ def test_a_finished_fit_is_taken_and_a_damaged_one_begun_anew(
     (own / "done.json").unlink()
     (own / "last.pt").write_bytes(b"half a checkpoint")
     np.testing.assert_array_equal(fitted(tiny_encoder, tmp_path).predict_proba(SENTENCES), first)
+
+
+def test_a_fit_on_all_rows_that_is_killed_is_gone_on_with(
+    tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sitrepbench.finetuning import training
+
+    whole = fitted(tiny_encoder, None, refit=True)
+    assert whole.best_epoch_ >= 2
+    epochs: list[tuple[bool, int]] = []
+    epoch = training.Training._epoch
+
+    def counted(self: Any, curve: CurveFile) -> None:
+        on_all = not len(self.dev.codes)
+        if on_all and self.progress.epoch == 1 and (True, 2) not in epochs:
+            epochs.append((True, 2))
+            raise KeyboardInterrupt
+        epochs.append((on_all, self.progress.epoch + 1))
+        epoch(self, curve)
+
+    monkeypatch.setattr(training.Training, "_epoch", counted)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(tiny_encoder, tmp_path, refit=True)
+    del epochs[:-1]
+    again = fitted(tiny_encoder, tmp_path, refit=True)
+    assert epochs[1:] == [(True, number) for number in range(2, whole.best_epoch_ + 1)]
+    np.testing.assert_array_equal(again.predict_proba(SENTENCES), whole.predict_proba(SENTENCES))
+    assert read_curves(tmp_path)["fit"].nunique() == 2
 
 
 def test_other_rows_or_settings_are_another_fit(tiny_encoder: Path, tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ import pytest
 from sitrepbench.finetuning.curves import CurveFile, read_curves
 from sitrepbench.store.record import RunRecord
 from sitrepbench.store.waste import FITS, SEARCHES
+from sitrepbench.sweep.jobs import Failure, Job
 from sitrepbench.tracking import background, training_curves
+from sitrepbench.tracking.attempts import attempt_entry
 from sitrepbench.tracking.background import Tracker
 from sitrepbench.tracking.connection import open_client, open_experiment
 from sitrepbench.tracking.entries import run_entry
@@ -156,6 +158,36 @@ def test_a_killed_runs_curves_are_gone_on_with(
         assert log_entries([run_entry(record, summaries_of(record))], store) == {
             RUN.key: (run_id, True)
         }
+
+
+@pytest.mark.usefixtures("_either_store")
+def test_a_failed_run_is_not_shown_as_under_way(
+    settings: TrackingSettings, results: Path, make_record: MakeRecord
+) -> None:
+    fits = grow(results, range(1, 3))
+    session = TrackingSession(settings)
+    watch = CurveWatch(results / SEARCHES, lambda: {RUN.key: RUN})
+
+    def look() -> None:
+        for run, points in watch.fresh():
+            session.follow(run, points)
+            watch.sent(run, points)
+
+    look()
+    run_id, status = the_run(settings)
+    assert status == "RUNNING"
+    job = Job(RUN.key, RUN.name, {}, {"model": "finetuned"}, ())
+    session.log([attempt_entry(job, Failure("ModelError", "the loss is nan"), study="demo")])
+    assert the_run(settings) == (run_id, "KILLED")
+    assert open_client(settings).get_run(run_id).data.tags["state"] == "failed"
+    # A retry goes on with it, and what is done by then is written into it.
+    grow(results, range(3, 5))
+    look()
+    assert the_run(settings) == (run_id, "RUNNING")
+    record = finished(make_record, fits)
+    session.log([run_entry(record, summaries_of(record))])
+    session.drop()
+    assert the_run(settings) == (run_id, "FINISHED")
 
 
 def test_the_tracker_shows_curves_while_they_grow(

@@ -25,6 +25,8 @@ SETTINGS = {
     "hist_gradient_boosting": ["features=lsa", "features.min_df=1", "features.n_components=4"],
     "random_forest": ["features=word", "features.min_df=1", "model.n_estimators=3"],
 }
+#: Models that take several seconds.
+LONG = ("hist_gradient_boosting", "voting", "calibrated_svm", "stacking")
 MODELS = sorted(
     file.stem
     for file in (resource_folder("conf") / "model").glob("*.yaml")
@@ -32,7 +34,9 @@ MODELS = sorted(
 )
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in MODELS]
+)
 def test_a_model_of_the_program_can_be_kept(name: str, prepared: Any) -> None:
     run = prepared(f"model={name}", *SETTINGS.get(name, ["features=word", "features.min_df=1"]))
     with warnings.catch_warnings():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import pickle
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
+from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import Pipeline
 
@@ -22,10 +24,12 @@ from sitrepbench.config.compose import compose
 from sitrepbench.config.run_config import check_config
 from sitrepbench.errors import ConfigError, DataError, ModelError
 from sitrepbench.models.answers import predict
+from sitrepbench.models.keywords import KeywordRules
 from sitrepbench.models.pipeline import transform
 from sitrepbench.runs import PreparedRun, obtain, prepare
 from sitrepbench.store.results import ResultsStore
 from sitrepbench.trained import TrainedModel, load_trained
+from sitrepbench.trained.folder import check_output, write_folder
 from sitrepbench.trained.serialised import to_skops
 from sitrepbench.trained.training import Order, train
 
@@ -41,6 +45,8 @@ CASES = {
     "context": ["model=logistic_regression", "features=everything", "features.features.min_df=1"],
     "chance": ["model=chance"],
 }
+#: Cases of several seconds.
+LONG = ("tuned", "voting", "context")
 
 
 def made(prepared: PreparedRun, folder: Path, **order: Any) -> TrainedModel:
@@ -68,7 +74,9 @@ def forge(folder: Path, name: str, data: bytes, **fields: Any) -> None:
     path.write_text(json.dumps({**manifest, **fields}))
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=[pytest.mark.slow] * (case in LONG)) for case in CASES]
+)
 def test_a_loaded_model_answers_as_the_fitted_one(case: str, prepared: Any, tmp_path: Path) -> None:
     run = prepared(*CASES[case])
     fitted = made(run, tmp_path)
@@ -272,6 +280,108 @@ def test_a_lexicon_of_ones_own_travels_with_the_model(prepared: Any, tmp_path: P
     assert loaded.answer(asked)[0].tolist() == ["denial", "background"]
 
 
+def without_answers(pipeline: Any) -> None:
+    pipeline.steps = []
+
+
+def with_odd_labels(pipeline: Any) -> None:
+    pipeline.steps[-1][1].classes_ = 5
+
+
+def with_wild_indices(pipeline: Any) -> None:
+    matrix = csr_matrix(np.ones((2, 2)))
+    matrix.indices[0] = 1_000_000
+    pipeline.steps[-1][1].coef_ = matrix
+
+
+def with_hidden_rules(pipeline: Any) -> None:
+    pipeline.hidden = np.array([KeywordRules(lexicon="/etc/hostname"), None], dtype=object)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (without_answers, "not as it was fitted"),
+        (with_odd_labels, "not as it was fitted"),
+        (with_wild_indices, "not as it was fitted"),
+        (with_hidden_rules, "neither shipped nor in the model's folder"),
+    ],
+)
+def test_a_pipeline_that_no_fit_makes_is_refused(spoil: Any, told: str, copy: Path) -> None:
+    pipeline = load_trained(copy).pipeline
+    spoil(pipeline)
+    forge(copy, "model.skops", skops.io.dumps(pipeline))
+    with pytest.raises(DataError, match=told):
+        load_trained(copy)
+
+
+def test_an_archive_within_the_archive_is_counted(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner, outer = io.BytesIO(), io.BytesIO()
+    with zipfile.ZipFile(inner, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("data.npy", b"0" * 2_000_000)
+    with zipfile.ZipFile(outer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("1.npz", inner.getvalue())
+        archive.writestr("schema.json", "{}")
+    forge(copy, "model.skops", outer.getvalue())
+    monkeypatch.setattr("sitrepbench.trained.serialised.MOST_UNPACKED", 1_000_000)
+    with pytest.raises(DataError, match="unpack to 2,0"):
+        load_trained(copy)
+    monkeypatch.undo()
+    monkeypatch.setattr("sitrepbench.trained.serialised.MOST_SCHEMA", 1)
+    with pytest.raises(DataError, match="schema of 2 bytes"):
+        load_trained(copy)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("versions", {"": "1"}, "versions are texts"),
+        ("versions", {"numpy": 5}, "versions are texts"),
+        ("name", "\x1b]0;mine\x07", "name is"),
+        ("name", "x" * 201, "name is"),
+        ("calibrator", {"calibrator": "temperature", "temperature": 10**400}, "finite number"),
+        ("calibrator", {"calibrator": "temperature", "temperature": float("nan")}, "finite"),
+    ],
+)
+def test_a_hostile_value_is_told(field: str, value: Any, told: str, copy: Path) -> None:
+    path = copy / "model.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
+    with pytest.raises(DataError, match=told):
+        load_trained(copy)
+
+
+def test_overwriting_removes_nothing_but_the_model(copy: Path, tmp_path: Path) -> None:
+    check_output(copy, replace=True)
+    (copy / "thesis.txt").write_text("mine")
+    with pytest.raises(ConfigError, match=r"other files.*thesis\.txt"):
+        check_output(copy, replace=True)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "model.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"other files.*model\.json"):
+        check_output(other, replace=True)
+
+
+def test_where_nothing_can_be_written_is_told_before_anything_is_fitted(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="nothing can be written in"):
+        check_output(tmp_path / "file" / "model", replace=False)
+    check_output(tmp_path / "new" / "model", replace=False)
+
+
+def test_the_current_folder_can_be_the_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    write_folder(Path(), {"name": "m"}, {"card.md": b"card"}, replace=False)
+    found = sorted(path.name for path in (tmp_path / "here").iterdir())
+    assert found == ["card.md", "model.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
 class Stranger(TfidfVectorizer):  # type: ignore[misc]
     """A user's own class."""
 
@@ -350,5 +460,24 @@ def test_the_card_tells_what_is_known(svm: TrainedModel) -> None:
         svm.key,
         "`casualty_report` was learned from 16 sentences only",
         "sitrepbench train",
+        "at most 40 of these sentences at a time",
+        "had all 80; it has not itself been scored",
+        "Of 100 sentences 100 get the label",
+        "sitrepbench predict FOLDER",
     ):
         assert told in card, told
+
+
+def test_the_card_of_official_splits_does_not_claim_more_rows(
+    table: Path, prepared: Any, tmp_path: Path
+) -> None:
+    frame = pd.read_csv(table)
+    frame["split"] = np.where(frame["document_id"] < "d6", "train", "dev")
+    frame.to_csv(tmp_path / "split.csv", index=False)
+    given = ["dataset=table", f"dataset.path={tmp_path / 'split.csv'}", "protocol=official"]
+    run = prepare(check_config(compose([*given, "model=majority"], config_dirs=[])))
+    card = (made(run, tmp_path).folder / "card.md").read_text()  # type: ignore[operator]
+    assert "fitted on the same sentences" in card
+    assert "not itself been scored" not in card
+    assert "would be right for" in card
+    assert "taken for" in card

@@ -139,6 +139,9 @@ def test_what_cannot_be_held_out_is_refused_before_anything_runs(
     with pytest.raises(ConfigError) as failure:
         run(*SEARCH, *overrides, train=train)
     assert told in str(failure.value)
+    # Nothing advises to train on a test split, or on one that there is not.
+    assert "train,test]" not in str(failure.value)
+    assert "train,dve]" not in str(failure.value)
 
 
 def test_options_that_make_no_sense_are_refused() -> None:

@@ -18,7 +18,7 @@ from sitrepbench.data.dataset import COLUMNS
 from sitrepbench.data.fields import DEFAULT_NAMES, check_characters, text_values
 from sitrepbench.data.problems import ProblemReport, shown
 from sitrepbench.data.rows import Rows
-from sitrepbench.errors import DataError, did_you_mean
+from sitrepbench.errors import ConfigError, DataError, did_you_mean
 from sitrepbench.labels import LABELS
 
 
@@ -75,6 +75,11 @@ def read_compared(
         When an argument does not make sense.
     """
     if Path(path).suffix.casefold() == ".json":
+        if annotators is not None:
+            raise ConfigError(
+                f"--annotators names columns of a table, and {path} is Label Studio's JSON: there "
+                "annotators are accounts, which --annotator NAME=ACCOUNT names"
+            )
         read = read_export(path, labels=labels, accounts=accounts)
         answers, frame = read.answers, read.sentences
         documents = dict(zip(frame["sentence_id"], frame["document_id"], strict=True))

@@ -28,6 +28,7 @@ from sitrepbench.annotation.names import (
     SKIPPED,
 )
 from sitrepbench.annotation.problems import REMEDIES
+from sitrepbench.annotation.tables import named_path
 from sitrepbench.data.fields import label_set_problems
 from sitrepbench.data.problems import ProblemReport, shown
 from sitrepbench.data.readers import read_bytes
@@ -102,7 +103,7 @@ def read_export(
         raise ConfigError("\n".join(f"label set: {problem}" for problem in problems))
     report = ProblemReport(str(path), remedies=REMEDIES)
     reading = _Reading(tuple(labels), accounts or Accounts({}), report)
-    content = _content(Path(path).expanduser(), report)
+    content = _content(named_path(path), report)
     for place, task in _tasks(content, report):
         _read_task(task, place, reading)
     report.raise_if_any()

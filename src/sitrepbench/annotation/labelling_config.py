@@ -26,6 +26,16 @@ PRIMARY_KEYS = "1234567890"
 SECONDARY_KEYS = "qwertyuiop"
 CONTEXT_KEY = "n"
 
+#: Label Studio sets every header as a title, and all texts alike: rules would be read as titles,
+#: and the sentence to label would not stand out from its neighbours.
+_STYLE = """
+    .sitrep-rules h4 { font-size: 14px; font-weight: 400; line-height: 1.5; }
+    .sitrep-questions h4 { font-size: 16px; }
+    .sitrep-neighbour { opacity: 0.7; margin-top: 8px; }
+    .sitrep-sentence { border-left: 4px solid #4c5fa9; margin: 8px 0; padding-left: 8px; }
+    .sitrep-sentence * { font-size: 20px; line-height: 1.5; }
+  """
+
 
 def labelling_config(labels: Sequence[str] = LABELS) -> str:
     """Return the configuration (XML) for *Settings > Labeling Interface > Code*.
@@ -52,9 +62,11 @@ def labelling_config(labels: Sequence[str] = LABELS) -> str:
     problems = label_set_problems(labels)
     if problems:
         raise ConfigError("\n".join(f"label set: {problem}" for problem in problems))
-    view = ET.Element("View")
-    _add_guidelines(view, labels)
-    _add_sentence(view)
+    page = ET.Element("View")
+    ET.SubElement(page, "Style").text = _STYLE
+    _add_guidelines(page, labels)
+    _add_sentence(page)
+    view = ET.SubElement(page, "View", {"className": "sitrep-questions"})
     _add_choices(view, LABEL_CONTROL, QUESTION, labels, keys=PRIMARY_KEYS, single=True)
     _add_choices(
         view,
@@ -73,8 +85,8 @@ def labelling_config(labels: Sequence[str] = LABELS) -> str:
     _add_header(view, "Comment (optional)")
     attributes = {"name": COMMENT_CONTROL, "toName": TEXT_OBJECT, "rows": "2"}
     ET.SubElement(view, "TextArea", {**attributes, "maxSubmissions": "1", "editable": "true"})
-    ET.indent(view)
-    return ET.tostring(view, encoding="unicode") + "\n"
+    ET.indent(page)
+    return ET.tostring(page, encoding="unicode") + "\n"
 
 
 def _add_guidelines(view: ET.Element, labels: Sequence[str]) -> None:
@@ -85,7 +97,7 @@ def _add_guidelines(view: ET.Element, labels: Sequence[str]) -> None:
     collapse = ET.SubElement(view, "Collapse")
     title = f"Guidelines (label scheme {SCHEME_VERSION})"
     panel = ET.SubElement(collapse, "Panel", {"value": title})
-    inner = ET.SubElement(panel, "View")
+    inner = ET.SubElement(panel, "View", {"className": "sitrep-rules"})
     for definition in known:
         text = f"{definition.name}: {definition.reports}."
         if definition.excludes:
@@ -97,10 +109,10 @@ def _add_guidelines(view: ET.Element, labels: Sequence[str]) -> None:
 
 
 def _add_sentence(view: ET.Element) -> None:
-    """Add the sentence between its neighbours, which are paler."""
+    """Add the sentence between its neighbours, which are smaller and paler."""
     for name in (BEFORE, TEXT_OBJECT, AFTER):
-        style = "font-size: 1.2em; margin: 0.5em 0" if name == TEXT_OBJECT else "opacity: 0.6"
-        box = ET.SubElement(view, "View", {"style": style})
+        looks = "sitrep-sentence" if name == TEXT_OBJECT else "sitrep-neighbour"
+        box = ET.SubElement(view, "View", {"className": looks})
         ET.SubElement(box, "Text", {"name": name, "value": f"${name}"})
 
 

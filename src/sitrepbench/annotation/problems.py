@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from sitrepbench.data.problems import REMEDIES as DATA_REMEDIES
+from sitrepbench.data.problems import REMEDIES_WITHOUT_OPTIONS
 
 #: Every code and what to do about it; those of data tables keep theirs where nothing else is said.
 REMEDIES = MappingProxyType(
     {
-        **DATA_REMEDIES,
-        "byte_order_mark": "save the file as UTF-8 without the mark",
-        "invalid_utf8": "save the file as UTF-8",
-        "bad_quoting": 'a field with a quote is written "like ""this"""',
+        **REMEDIES_WITHOUT_OPTIONS,
         "missing_column": "name the columns as docs/annotation.md lists them",
         "empty_file": "give a file with at least one sentence",
         "invalid_json": "give the file as Label Studio exported it: Export > JSON or JSON-MIN",

@@ -12,6 +12,7 @@ import pandas as pd
 from sitrepbench.annotation.answers import Answer, answers_frame, row_answers
 from sitrepbench.annotation.names import ANNOTATOR, ANSWER_COLUMNS, SENTENCE_COLUMNS
 from sitrepbench.annotation.problems import REMEDIES
+from sitrepbench.annotation.tables import named_path
 from sitrepbench.data.dataset import (
     CLUSTER,
     DOCUMENT_ID,
@@ -63,8 +64,8 @@ def read_rows_of(
     path: str | Path, *, report: ProblemReport, format: str | None, encoding: str
 ) -> Rows | None:
     """Return the rows of a table file, None where there are none; problems go to the report."""
-    found = Path(path).expanduser()
-    kind = format_of(found, format)
+    found = named_path(path)
+    kind = format_of(found, format, option=None)
     data = read_bytes(found, report)
     if data is None:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -68,6 +69,20 @@ _WRITERS: Mapping[str, Callable[[pd.DataFrame], bytes]] = {
 }
 
 
+def named_path(name: str | Path) -> Path:
+    """Return the path of a name, with the home folder in the place of ``~``.
+
+    Raises
+    ------
+    DataError
+        When there is no such user.
+    """
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"{name}: {error}") from error
+
+
 def check_writable(path: Path, *, inputs: Sequence[str | Path] = ()) -> None:
     """Refuse a table's name that tells no format, or that is one of the inputs.
 
@@ -90,7 +105,7 @@ def check_distinct(path: Path, *, inputs: Sequence[str | Path]) -> None:
         When they are one file.
     """
     for given in inputs:
-        if Path(given).expanduser().resolve() == path.resolve():
+        if os.path.realpath(named_path(given)) == os.path.realpath(path):
             raise DataError(f"{path}: is read as well; give the output another name")
 
 
@@ -120,15 +135,22 @@ def write_tasks(tasks: list[dict[str, Any]], path: Path) -> None:
 def write_beside(content: bytes, path: Path) -> None:
     """Write a file beside its place and rename it into place: it is whole, or as it was.
 
+    Through a link to the file that it names; a pipe or a device is written to, not replaced.
+
     Raises
     ------
     DataError
         When it cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    target = Path(os.path.realpath(path))
+    beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
+        if target.exists() and not target.is_file():
+            target.write_bytes(content)
+            return
         beside.write_bytes(content)
-        beside.replace(path)
+        beside.replace(target)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
         raise DataError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -73,19 +73,58 @@ def html_blocks(page: str) -> list[Block]:
     if tree is None:
         return []
     title = _title(tree)
-    _mark_captions(tree)
-    document: Any = trafilatura.bare_extraction(tree, include_comments=False, include_tables=True)
-    if document is None or document.body is None:
+    body = _body(tree)
+    if body is None:
         return []
+    if _is_run_together(body):
+        # Of a short page trafilatura takes all text as one paragraph.
+        marked = _body(_as_article(trafilatura.load_html(_parseable(page))), shortest=1)
+        if marked is not None and _letters(marked) == _letters(body):
+            body = marked
     found = [
-        block
-        for element in document.body
-        for block in _blocks(element, PARAGRAPH)
-        if block.text.strip()
+        block for element in body for block in _blocks(element, PARAGRAPH) if block.text.strip()
     ]
     if found and title and all(title != block.text for block in found):
         found.insert(0, Block(title, HEADLINE))
     return found
+
+
+def _body(tree: Any, *, shortest: int | None = None) -> Any:
+    """Return the article that trafilatura finds, None where it finds none.
+
+    Where it finds less than ``shortest`` characters, it takes all text instead.
+    """
+    import trafilatura
+    from trafilatura.settings import use_config
+
+    config = use_config()
+    if shortest is not None:
+        config.set("DEFAULT", "MIN_EXTRACTED_SIZE", str(shortest))
+    _mark_captions(tree)
+    document: Any = trafilatura.bare_extraction(
+        tree, include_comments=False, include_tables=True, config=config
+    )
+    return None if document is None else document.body
+
+
+def _is_run_together(body: Any) -> bool:
+    """Return whether the article is one paragraph whose lines are the page's parts."""
+    return len(body) == 1 and len(body[0]) == 0 and "\n" in (body[0].text or "").strip()
+
+
+def _as_article(tree: Any) -> Any:
+    """Return a page whose whole body is marked as its article."""
+    for body in tree.iter("body"):
+        article = tree.makeelement("article")
+        article.extend(list(body))
+        article.text, body.text = body.text, None
+        body.append(article)
+        break
+    return tree
+
+
+def _letters(body: Any) -> str:
+    return "".join("".join(body.itertext()).split())
 
 
 def _parseable(page: str) -> str:

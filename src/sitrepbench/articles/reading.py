@@ -6,6 +6,7 @@ import codecs
 import contextlib
 import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -206,6 +207,10 @@ def _text(
 ) -> str | None:
     """Return a file's text, or None with the reason in the report."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            # A pipe that nobody writes to would be waited for without end.
+            report.add("unreadable_file", "is a pipe or a device, expected a file", column=where)
+            return None
         data = path.read_bytes()
     except OSError as error:
         report.add("unreadable_file", f"cannot be read: {error.strerror}", column=where)

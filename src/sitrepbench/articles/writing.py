@@ -24,7 +24,7 @@ from sitrepbench.articles.reading import (
 )
 from sitrepbench.articles.segments import Segment
 from sitrepbench.data.problems import ProblemReport
-from sitrepbench.errors import DataError
+from sitrepbench.errors import ConfigError, DataError
 
 FIELDS = ("document_id", "position", "text", "kind")
 FORMATS = ("csv", "jsonl")
@@ -84,13 +84,14 @@ def write_segments(
     DataError
         With the problems of all articles, or where the output cannot be written.
     ConfigError
-        As `read_article`.
+        As `read_article`, or where the output is one of the articles.
     """
     check_encoding(encoding)
     report = ProblemReport("articles", remedies=ARTICLE_REMEDIES)
     files = article_files(paths, report)
-    # Through a link to the file that it names.
-    target = None if output is None else Path(os.path.realpath(Path(output).expanduser()))
+    target = None if output is None else _target(output)
+    if target is not None and any(_is_one_file(target, file.path) for file in files):
+        raise ConfigError(f"--output {output}: is one of the articles; give it another name")
     furniture: list[str] = []
     n_sentences = 0
     with _spool(target) as spool:
@@ -106,6 +107,14 @@ def write_segments(
         report.raise_if_any()
         _hand_over(spool, target)
     return Segmented(len(files), n_sentences, tuple(furniture))
+
+
+def _target(output: str | Path) -> Path:
+    """Return the file to write: a link leads to the one that it names."""
+    try:
+        return Path(os.path.realpath(Path(output).expanduser()))
+    except RuntimeError as error:
+        raise _unwritable(output, error) from error
 
 
 def _writer(spool: IO[bytes], format: str) -> Callable[[str, Sequence[Segment]], None]:
@@ -157,8 +166,13 @@ def _hand_over(spool: IO[bytes], target: Path | None) -> None:
         spool.seek(0)
         # Bytes, so that the rows are UTF-8 whatever the terminal's encoding is.
         sys.stdout.flush()
-        shutil.copyfileobj(spool, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
+        try:
+            shutil.copyfileobj(spool, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise _unwritable("standard output", error) from error
         return
     try:
         if _is_device(target):
@@ -179,6 +193,13 @@ def _is_device(target: Path) -> bool:
         return False
 
 
-def _unwritable(target: Path, error: Exception) -> DataError:
+def _is_one_file(target: Path, article: Path) -> bool:
+    try:
+        return target.samefile(article)
+    except (OSError, ValueError):
+        return False
+
+
+def _unwritable(target: str | Path, error: Exception) -> DataError:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else error
     return DataError(f"{target}: cannot be written: {reason}")

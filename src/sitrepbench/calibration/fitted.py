@@ -239,9 +239,13 @@ def _curve(values: Mapping[str, Any]) -> Curve:
 def _number(value: Any, *, above: float = -math.inf) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise DataError(f"expected a number, found {value!r:.40}")
-    if not math.isfinite(value) or not value > above:
-        raise DataError(f"expected a finite number above {above:g}, found {value!r:.40}")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number) or not number > above:
+        raise DataError(f"expected a finite number above {above:g}, found {number!r}")
+    return number
 
 
 def _share(value: Any) -> float:

@@ -6,7 +6,6 @@ import argparse
 import json
 import math
 import sys
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -18,7 +17,7 @@ from rich.text import Text
 from sitrepbench.annotation.accounts import Accounts
 from sitrepbench.annotation.comparing import Compared, read_compared
 from sitrepbench.annotation.reliability import Reliability, measure_reliability
-from sitrepbench.annotation.tables import check_writable, write_table
+from sitrepbench.annotation.tables import check_writable, named_path, write_table
 from sitrepbench.cli.annotating import working
 from sitrepbench.labels import LABELS
 from sitrepbench.wording import one_line
@@ -30,7 +29,7 @@ SHOWN_PAIRS = 3
 
 def agreement_command(parsed: argparse.Namespace) -> int:
     """Print the agreement; write the disagreements if asked."""
-    listed = Path(parsed.csv).expanduser() if parsed.csv else None
+    listed = named_path(parsed.csv) if parsed.csv else None
     if listed is not None:
         given = [parsed.file] + ([parsed.sentences] if parsed.sentences else [])
         check_writable(listed, inputs=given)

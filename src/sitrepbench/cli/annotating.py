@@ -22,6 +22,7 @@ from sitrepbench.annotation.tables import (
     check_distinct,
     check_writable,
     long_table,
+    named_path,
     write_beside,
     write_table,
     write_tasks,
@@ -52,7 +53,7 @@ def config_command(parsed: argparse.Namespace) -> int:
         labels = open_dataset(parsed.dataset).dataset.labels
     text = labelling_config(labels)
     if parsed.output:
-        write_beside(text.encode(), Path(parsed.output).expanduser())
+        write_beside(text.encode(), named_path(parsed.output))
         _say(f"{parsed.output}: paste it into Settings > Labeling Interface > Code")
     else:
         print(text, end="")
@@ -61,7 +62,7 @@ def config_command(parsed: argparse.Namespace) -> int:
 
 def export_command(parsed: argparse.Namespace) -> int:
     """Write the tasks of a table."""
-    output = Path(parsed.output).expanduser()
+    output = named_path(parsed.output)
     check_distinct(output, inputs=[parsed.table])
     accounts = Accounts.of(parsed.accounts)
     with working(f"reading {parsed.table}"):
@@ -87,13 +88,13 @@ def export_command(parsed: argparse.Namespace) -> int:
 
 def import_command(parsed: argparse.Namespace) -> int:
     """Write what annotators gave; fail if --resolve left something that went nowhere."""
-    output = Path(parsed.output).expanduser()
+    output = named_path(parsed.output)
     check_writable(output, inputs=[parsed.export])
     undecided = None
     if parsed.undecided:
         if not parsed.resolve:
             raise ConfigError("--undecided is of use with --resolve only")
-        undecided = Path(parsed.undecided).expanduser()
+        undecided = named_path(parsed.undecided)
         check_writable(undecided, inputs=[parsed.export, output])
     labels = parsed.labels or LABELS
     accounts = Accounts.of(parsed.accounts)
@@ -101,6 +102,8 @@ def import_command(parsed: argparse.Namespace) -> int:
         read = read_export(parsed.export, labels=labels, accounts=accounts)
     for note in read.notes:
         _say(f"Note: {note}")
+    for name in sorted(set(accounts.by_name) - set(read.answers[ANNOTATOR])):
+        _say(f"Note: the file has no answer of {name} (account {accounts.by_name[name]})")
     _say_answers(read.sentences, read.answers)
     if not parsed.resolve:
         write_table(long_table(read.sentences, read.answers), output)

@@ -113,7 +113,7 @@ FAILURES = "notes of failures that are over"
 ATTEMPTS = "marks of sweeps that ended"
 LOCKS = "lock files that nobody holds"
 SEARCHES = "searches that were interrupted (they begin anew)"
-CACHE = "cached features (made anew when needed)"
+CACHE = "cached features and vectors (made anew when needed)"
 
 
 def free_space(results_dir: str, limits: Limits, *, ask: bool, dry_run: bool) -> int:

@@ -101,6 +101,11 @@ def _add_trust(predict: Any) -> None:
 
 
 def _predict(parsed: argparse.Namespace) -> int:
+    if parsed.processes > 1:
+        from sitrepbench.labelling.starting import start_server
+
+        # Its imports take longer than those here, and go on beside them.
+        start_server()
     from sitrepbench.cli.predicted import predict_command
 
     return predict_command(parsed)

@@ -24,14 +24,14 @@ ENCODING_SECONDS = 2.0
 
 
 @contextlib.contextmanager
-def cells_progress(what: str) -> Iterator[Callable[[float, int], None]]:
-    """Yield a function to be told how many cells are done, of how many."""
+def cells_progress(what: str, *, unit: str = "cells") -> Iterator[Callable[[float, int], None]]:
+    """Yield a function to be told how many cells, or what else, are done, of how many."""
     # Imported here: it brings numpy along.
     from sitrepbench.reuse.embeddings import encoding_told
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _plain(console, what)
+        yield _plain(console, what, unit)
         return
     with Progress(
         TextColumn("{task.description}"),
@@ -68,13 +68,13 @@ def _encoding(progress: Progress) -> Callable[[int, int], None]:
     return on_encoded
 
 
-def _plain(console: Console, what: str) -> Callable[[float, int], None]:
+def _plain(console: Console, what: str, unit: str) -> Callable[[float, int], None]:
     told = time.monotonic()
 
     def on_cell(done: float, total: int) -> None:
         nonlocal told
         if time.monotonic() - told >= QUIET_SECONDS:
             told = time.monotonic()
-            console.print(f"{what}: {done:.3g} of {total} cells", highlight=False)
+            console.print(f"{what}: {done:.3g} of {total} {unit}", highlight=False)
 
     return on_cell

@@ -58,7 +58,7 @@ def segment_command(parsed: argparse.Namespace) -> int:
     if format is None:
         named = str(parsed.output or "").casefold()
         format = "jsonl" if named.endswith((".jsonl", ".ndjson")) else "csv"
-    with cells_progress("segmenting articles") as on_article:
+    with cells_progress("segmenting", unit="articles") as on_article:
         done = write_segments(
             parsed.paths,
             output=parsed.output,

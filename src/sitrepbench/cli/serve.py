@@ -43,17 +43,22 @@ def add_serve(commands: Any) -> None:
 
 
 def _megabytes(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 1000 or math.isnan(value):
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    # Not a number is not over 0 either.
+    if not 0 < value <= 1000:
         raise argparse.ArgumentTypeError(f"{text}: a number over 0 and up to 1000 is expected")
     return value
 
 
 def _serve(parsed: argparse.Namespace) -> int:
-    from sitrepbench.tracking.serving import run_server, serving_app
+    from sitrepbench.tracking.serving import check_address, run_server, serving_app
     from sitrepbench.tracking.settings import tracking_settings
     from sitrepbench.tracking.trained_models import model_folder
 
+    check_address(parsed.host, parsed.port)
     settings = tracking_settings(Path(parsed.results_dir), "adhoc", uri=parsed.tracking_uri)
     most_bytes = max(1, round(parsed.max_body_mb * 1e6))
     with (

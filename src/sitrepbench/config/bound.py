@@ -79,11 +79,12 @@ def _check_held_out(plan: Plan, tuning: Tuning | None) -> None:
         listed = ", ".join(sorted(filter(None, there))) or "no split"
         for name in named:
             if name not in there:
-                raise ConfigError(
-                    f"tuner.{key}: {cell.part} does not train on a split {name!r}, but on "
-                    f"{listed}.{did_you_mean(name, there)} With protocol=official, "
-                    f"protocol.train=[train,{name}] adds it"
-                )
+                message = f"tuner.{key}: {cell.part} does not train on a split {name!r}, but on "
+                message += f"{listed}.{did_you_mean(name, there)}"
+                # Never advice to train on a test split.
+                if name in splits and not name.startswith("test"):
+                    message += f" With protocol=official, protocol.train=[train,{name}] adds it"
+                raise ConfigError(message)
         if there <= set(named):
             raise ConfigError(
                 f"tuner.{key}: {cell.part} trains on nothing but {listed}, so nothing is left to "

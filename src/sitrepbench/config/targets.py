@@ -6,6 +6,7 @@ here both are errors, with the nearest legal name.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 import typing
@@ -101,6 +102,9 @@ def _signature(located: Any) -> dict[str, inspect.Parameter]:
 
 @lru_cache(maxsize=256)
 def _type_hints(located: Any) -> dict[str, Any]:
+    if dataclasses.is_dataclass(located):
+        # Its fields may be those of a base in another module, whose names its __init__ lacks.
+        return typing.get_type_hints(located)
     return typing.get_type_hints(located.__init__ if inspect.isclass(located) else located)
 
 

@@ -148,7 +148,7 @@ def _column_names(header: list[str], delimiter: str, report: ProblemReport) -> l
         report.add(
             "missing_column",
             f"the header is one field, {shown(names[0])}, with {shown(other)} in it: expected "
-            f"fields separated by {shown(delimiter)} (dataset.format is csv for ',', tsv for tabs)",
+            f"fields separated by {shown(delimiter)} (format csv has ',', tsv has tabs)",
             line=1,
         )
     return names

@@ -13,7 +13,12 @@ from typing import Any
 
 from sitrepbench.data.classes import class_names, is_index, named_classes
 from sitrepbench.data.dataset import SPLIT, Dataset
-from sitrepbench.data.problems import ProblemReport, check_allowed, shown
+from sitrepbench.data.problems import (
+    REMEDIES_WITHOUT_OPTIONS,
+    ProblemReport,
+    check_allowed,
+    shown,
+)
 from sitrepbench.data.readers import format_of, read_bytes, read_rows
 from sitrepbench.data.rows import Rows
 from sitrepbench.data.table import expanded, load_table, table_rules
@@ -121,9 +126,8 @@ def _verified(
             spans.append(f"{part.split} from {ends + 1}")
             ends += len(part.rows)
         told = f"{source} (rows of {', '.join(spans)})"
-    return verified_dataset(
-        rows, rules=rules, report=ProblemReport(told, allow=allow), name=name, source=source
-    )
+    report = ProblemReport(told, allow=allow, remedies=REMEDIES_WITHOUT_OPTIONS)
+    return verified_dataset(rows, rules=rules, report=report, name=name, source=source)
 
 
 def _joined(parts: Sequence[_Part]) -> Rows:
@@ -188,7 +192,8 @@ def _saved_parts(
     except Exception as error:
         raise DataError(
             f"{folder}: is not a readable folder of save_to_disk: {_first_line(error)}\n"
-            "What to do: save the dataset again"
+            "What to do: save the dataset again, without splits that have no rows: the library "
+            "cannot load those"
         ) from error
 
 
@@ -228,7 +233,7 @@ def _file_parts(folder: Path, config: str | None, split: str | Sequence[str] | N
     refused = []
     for name in _chosen(list(by_split), split):
         for file in by_split[name]:
-            report = ProblemReport(str(file))
+            report = ProblemReport(str(file), remedies=REMEDIES_WITHOUT_OPTIONS)
             rows = _read(Path(file), report)
             try:
                 report.raise_if_any()

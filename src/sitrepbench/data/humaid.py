@@ -25,7 +25,7 @@ from sitrepbench.data.dataset import (
     frame_digest,
 )
 from sitrepbench.data.duplicates import MIN_TOKENS, normalised_text
-from sitrepbench.data.problems import REMEDIES, ProblemReport, shown
+from sitrepbench.data.problems import REMEDIES_WITHOUT_OPTIONS, ProblemReport, shown
 from sitrepbench.data.readers import read_bytes, read_rows
 from sitrepbench.data.rows import Rows
 from sitrepbench.data.validation import TableRules, verified_dataset
@@ -65,9 +65,12 @@ _TOLERATED = ("conflicting_labels", "long_text")
 #: What to do about problems, in words that fit a dataset whose files are not the user's own.
 _REMEDIES = MappingProxyType(
     {
-        **REMEDIES,
+        **REMEDIES_WITHOUT_OPTIONS,
+        "missing_file": "take the original files: three for every event",
         "missing_column": "take the original file; its header is tweet_id, tweet_text, class_label",
         "unknown_label": "take the original file; its ten classes are those of the paper",
+        "byte_order_mark": "take the original file, which is UTF-8 without a mark",
+        "invalid_utf8": "take the original file, which is UTF-8",
         "duplicate_id": "take the original files; a tweet stands in one split once",
         "ragged_row": "take the original file: three fields, separated by tabs, without quoting",
     }
@@ -125,6 +128,11 @@ def load_humaid(
     kept: tuple[str, ...] = CLASSES
     if labels == "scheme":
         frame, dropped = _onto_scheme(frame)
+        if frame.empty:
+            raise DataError(
+                f"{folder}: no tweet is left of {', '.join(events)}: {dropped[0]}\n"
+                "What to do: take dataset.labels=humaid, or another event"
+            )
         kept = LABELS
         notes += dropped
     frame[CLUSTER] = _clusters(frame)
@@ -167,7 +175,9 @@ def _events(folder: Path, event: str | Sequence[str]) -> list[str]:
     known = _there(folder)
     if event == ALL:
         return known
-    asked = [event] if isinstance(event, str) else [str(name) for name in event]
+    # A name of digits alone comes as a number.
+    several = isinstance(event, Sequence) and not isinstance(event, str)
+    asked = [str(name) for name in event] if several else [str(event)]
     if not asked:
         raise ConfigError("dataset.event is empty: give an event, several, or all")
     problems = [
@@ -207,13 +217,19 @@ def _verified_file(file: Path, event: str, split: str) -> Dataset:
     if data is not None:
         rows = read_rows(data, "tsv", encoding="utf-8", quoting="none", report=report)
     if rows is not None:
+        absent = [name for name in _COLUMNS.values() if name not in rows.columns]
+        if absent:
+            found = ", ".join(shown(name) for name in rows.columns)
+            message = f"no column {', '.join(absent)}; the header is: {found}"
+            report.add("missing_column", message)
+            report.raise_if_any()
         columns = dict(rows.columns)
-        columns[DOCUMENT_ID] = columns.get(_COLUMNS[SENTENCE_ID], [""] * len(rows))
+        columns[DOCUMENT_ID] = columns[_COLUMNS[SENTENCE_ID]]
         columns[SPLIT], columns[DOMAIN] = [split] * len(rows), [event] * len(rows)
         rows = Rows(columns, rows.numbers, rows.lines)
     return verified_dataset(
         rows,
-        rules=TableRules(columns=_COLUMNS, labels=CLASSES),
+        rules=TableRules(columns=_COLUMNS, labels=CLASSES, can_map=False),
         report=report,
         name=f"{event} {split}",
         source=str(file),

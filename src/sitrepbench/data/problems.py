@@ -22,8 +22,8 @@ REMEDIES = MappingProxyType(
         "or, if it was changed on purpose, raise the card's version and write the new sha256",
         "path_escape": "a card may only name files in its own folder",
         "empty_file": "give a file with a header and at least one sentence",
-        "byte_order_mark": "name the encoding, such as dataset.encoding=utf-8-sig, or save the "
-        "file without the mark",
+        "byte_order_mark": "name the encoding with dataset.encoding=NAME, or save the file as "
+        "UTF-8 without the mark",
         "invalid_utf8": "save the file as UTF-8, or name the encoding that it has, such as "
         "dataset.encoding=cp1252",
         "invalid_encoding": "name the encoding that the file has with dataset.encoding=NAME",
@@ -56,6 +56,18 @@ REMEDIES = MappingProxyType(
         "unknown_field": "take the field out, or correct its spelling",
         "missing_field": "add the field",
         "invalid_value": "correct the value",
+    }
+)
+
+#: The same for what is read without the options that name encoding, quoting and format.
+REMEDIES_WITHOUT_OPTIONS = MappingProxyType(
+    {
+        **REMEDIES,
+        "byte_order_mark": "save the file as UTF-8 without the mark",
+        "invalid_utf8": "save the file as UTF-8",
+        "invalid_encoding": "save the file as UTF-8",
+        "bad_quoting": 'a field with a quote is written "like ""this"""',
+        "invalid_parquet": "write the file again",
     }
 )
 

@@ -42,8 +42,10 @@ def read_bytes(path: Path, report: ProblemReport) -> bytes | None:
     return None
 
 
-def format_of(path: Path, format: str | None) -> Format:
+def format_of(path: Path, format: str | None, *, option: str | None = "dataset.format") -> Format:
     """Return the format of a file: as named, else by its suffix.
+
+    Messages name the option that gives it, if there is one.
 
     Raises
     ------
@@ -55,16 +57,16 @@ def format_of(path: Path, format: str | None) -> Format:
         try:
             return _SUFFIXES[path.suffix.casefold()]
         except KeyError:
+            told = f"; give {option}={{{'|'.join(formats)}}}" if option else ""
             raise ConfigError(
-                f"{path}: the name tells no format, expected one of {', '.join(_SUFFIXES)}; "
-                f"give dataset.format={{{'|'.join(formats)}}}"
+                f"{path}: the name tells no format, expected one of {', '.join(_SUFFIXES)}{told}"
             ) from None
     for known in formats:
         if format == known:
             return known  # type: ignore[no-any-return]
     raise ConfigError(
-        f"dataset.format: unknown format {shown(format)}.{did_you_mean(str(format), formats)} "
-        f"Known: {', '.join(formats)}"
+        f"{option or '--format'}: unknown format {shown(format)}."
+        f"{did_you_mean(str(format), formats)} Known: {', '.join(formats)}"
     )
 
 

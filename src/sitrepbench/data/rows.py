@@ -78,14 +78,14 @@ def decode(data: bytes, encoding: str, report: ProblemReport) -> str | None:
             if data.startswith(mark):
                 report.add(
                     "byte_order_mark",
-                    f"starts with the byte-order mark of {name}, expected {encoding}: give "
-                    f"dataset.encoding={remedy}",
+                    f"starts with the byte-order mark of {name}, expected {encoding}: its "
+                    f"encoding is {remedy}",
                 )
                 return None
     if canonical != "utf-8-sig" and data.startswith(codecs.BOM_UTF8):
         report.add(
             "byte_order_mark",
-            "starts with the byte-order mark of UTF-8: give dataset.encoding=utf-8-sig",
+            "starts with the byte-order mark of UTF-8: its encoding is utf-8-sig",
         )
         data = data[len(codecs.BOM_UTF8) :]
     try:

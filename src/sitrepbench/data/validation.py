@@ -60,6 +60,8 @@ class TableRules:
         Label as the file spells it to label of the set.
     labels : tuple of str
         The label set.
+    can_map : bool
+        Whether whoever reads the messages can give a label map; it is suggested only then.
 
     Raises
     ------
@@ -70,6 +72,7 @@ class TableRules:
     columns: Mapping[str, str | None] = field(default_factory=dict)
     label_map: Mapping[str, str] = field(default_factory=dict)
     labels: tuple[str, ...] = LABELS
+    can_map: bool = True
 
     def __post_init__(self) -> None:
         found = [f"dataset.labels: {problem}" for problem in label_set_problems(self.labels)]
@@ -280,9 +283,7 @@ def _labels(table: _Table) -> tuple[list[str], list[str]]:
     unknown = {label for label, target in mapping.items() if label and target not in rules.labels}
     if unknown:
         wrong = [index for index, label in enumerate(raw) if label in unknown]
-        table.flag(
-            "unknown_label", wrong, lambda index: _unknown(raw[index], rules.labels), field=LABEL
-        )
+        table.flag("unknown_label", wrong, lambda index: _unknown(raw[index], rules), field=LABEL)
     return labels, _secondary(table, raw, labels)
 
 
@@ -296,7 +297,7 @@ def _secondary(table: _Table, raw: list[str], labels: list[str]) -> list[str]:
 
     # Messages are made for the rows that are shown, not for every distinct value.
     def unknown(index: int) -> str:
-        return " ".join(_unknown(part, table.rules.labels) for part in read[keys[index]][1])
+        return " ".join(_unknown(part, table.rules) for part in read[keys[index]][1])
 
     def misplaced(index: int) -> str:
         why = {BACKGROUND: "never a secondary label"}
@@ -333,12 +334,15 @@ def _read_secondary(
     return "|".join(name for name in rules.labels if name in found), unknown, misplaced
 
 
-def _unknown(label: str, labels: tuple[str, ...]) -> str:
-    message = f"unknown label {shown(label)}, expected one of {', '.join(labels)}."
-    near = closest(label, labels)
+def _unknown(label: str, rules: TableRules) -> str:
+    message = f"unknown label {shown(label)}, expected one of {', '.join(rules.labels)}."
+    near = closest(label, rules.labels)
     if near is None:
         return message
-    return f"{message} Did you mean {near!r}? (+dataset.label_map.{ascii_name(label)}={near})"
+    message += f" Did you mean {near!r}?"
+    if not rules.can_map:
+        return message
+    return f"{message} (+dataset.label_map.{ascii_name(label)}={near})"
 
 
 def _check_conflicts(table: _Table, texts: list[str], labels: list[str]) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,20 +21,24 @@ from sitrepbench.data.dataset import DOCUMENT_ID, TEXT
 from sitrepbench.errors import ModelError
 from sitrepbench.finetuning.encoders import check_installed, encoder_digest, encoder_folder
 from sitrepbench.finetuning.place import DONE_FILE, fit_folder, forget_older_weights
+from sitrepbench.finetuning.settings import check_settings
 from sitrepbench.models.folds import DocumentFolds
 
-HEADS = ("mean", "own")
-PRECISIONS = ("auto", "float32", "bfloat16", "float16")
-MEASURES = ("macro_f1", "loss")
+if TYPE_CHECKING:
+    from sitrepbench.finetuning.training import Progress
+
 _BEST = "best-{}.safetensors"
+#: Ends the name of the folder of the fit on all rows.
+ALL_ROWS = "-all"
 
 
 class FineTuned(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Fine-tune a pretrained encoder, stopping early by whole documents that are held out.
 
-    A share of the training documents is watched, not learned from; the weights of the epoch that
-    is best there are kept. With the mean head, epoch 0 is a logistic regression on the encoder as
-    it came, so that fine-tuning which helps nothing on the watched documents changes nothing.
+    A share of the training documents is watched, not learned from, to find the best epoch; then
+    the fit is done again on all of them, to that epoch. With the mean head, epoch 0 is a logistic
+    regression on the encoder as it came, so that fine-tuning which helps nothing on the watched
+    documents changes nothing.
 
     Parameters
     ----------
@@ -53,6 +57,14 @@ class FineTuned(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         epochs are done.
     choose_by : {"macro_f1", "loss"}
         By what an epoch is better.
+    refit : bool
+        Whether to learn from all documents, for as many epochs as were best, once these are found.
+    tuned_layers : int or None
+        How many of the encoder's uppermost layers are trained; None for all of it, the word
+        vectors too.
+    trained_share : float
+        The weights are an average of the trained ones, which count so much, and those at the
+        start; 1 for the trained ones alone.
     learning_rate : float
         At its highest: it rises over the share ``warmup`` of all steps and falls to 0.
     warmup : float
@@ -97,11 +109,14 @@ class FineTuned(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         *,
         head: Literal["mean", "own"] = "mean",
         probe: bool = True,
-        epochs: int = 4,
+        epochs: int = 3,
         patience: int = 2,
-        dev_share: float = 0.1,
+        dev_share: float = 0.2,
         choose_by: Literal["macro_f1", "loss"] = "loss",
-        learning_rate: float = 2e-5,
+        refit: bool = True,
+        tuned_layers: int | None = 2,
+        trained_share: float = 0.75,
+        learning_rate: float = 1e-4,
         warmup: float = 0.1,
         weight_decay: float = 0.01,
         batch_size: int = 16,
@@ -120,6 +135,9 @@ class FineTuned(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.patience = patience
         self.dev_share = dev_share
         self.choose_by = choose_by
+        self.refit = refit
+        self.tuned_layers = tuned_layers
+        self.trained_share = trained_share
         self.learning_rate = learning_rate
         self.warmup = warmup
         self.weight_decay = weight_decay
@@ -152,7 +170,7 @@ class FineTuned(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ModelError
             With one label only, too few documents, or settings that make no sense.
         """
-        self._check_settings()
+        check_settings(self.get_params())
         check_installed()
         labels = np.asarray(y, dtype=object)
         self.classes_, codes = np.unique(labels, return_inverse=True)
@@ -174,12 +192,56 @@ class FineTuned(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         seed: int,
         folder: Path,
     ) -> None:
+        from sitrepbench.finetuning import network as networks
+
+        train, dev = self._split(X, labels)
+        again = self.refit and len(dev) > 0
+        # Of a fit that is done again on all rows, the number of epochs alone is wanted.
+        network, tokenizer, watched = self._trained(
+            X, codes, (train, dev), seed, folder, weights=not again
+        )
+        if again:
+            both = np.sort(np.concatenate([train, dev]))
+            network, tokenizer, _ = self._trained(
+                X,
+                codes,
+                (both, dev[:0]),
+                seed,
+                folder.with_name(folder.name + ALL_ROWS),
+                last_epoch=watched.best_epoch,
+            )
+        self.best_epoch_, self.n_epochs_ = watched.best_epoch, watched.epoch
+        about = {
+            "n_labels": len(self.classes_),
+            "head": self.head,
+            "classes": [str(name) for name in self.classes_],
+            "max_length": self.max_length,
+        }
+        self.files_ = networks.packed(network.cpu(), tokenizer, about)
+        self._ready: Any = None
+
+    def _trained(
+        self,
+        X: pd.DataFrame,
+        codes: npt.NDArray[np.int64],
+        rows: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
+        seed: int,
+        folder: Path,
+        *,
+        last_epoch: int | None = None,
+        weights: bool = True,
+    ) -> tuple[Any, Any, Progress]:
+        """Return a network that learned from the first rows and watched the second."""
         import torch
 
         from sitrepbench.finetuning import network as networks
-        from sitrepbench.finetuning.training import Progress, Recipe, Rows, Training, pinned
+        from sitrepbench.finetuning.pinning import pinned
+        from sitrepbench.finetuning.starting import freeze
+        from sitrepbench.finetuning.training import Progress as Stand
+        from sitrepbench.finetuning.training import Recipe, Rows, Training
         from sitrepbench.seeding import seed_for
 
+        folder.mkdir(parents=True, exist_ok=True)
         device = networks.device_of(self.device)
         with pinned(device):
             torch.manual_seed(seed_for("fine-tuning", seed=seed, epoch=0))
@@ -189,38 +251,30 @@ class FineTuned(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 head=self.head,
                 dropout=self.dropout,
             )
+        freeze(network, self.tuned_layers)
         network.to(device)
         done = folder / DONE_FILE
         if done.is_file():
-            progress = Progress(**json.loads(done.read_text(encoding="utf-8")))
-            networks.read_weights(network, folder / _BEST.format(progress.best_epoch))
-        else:
-            length = networks.readable(network, tokenizer, self.max_length)
-            tokens = networks.tokenized(tokenizer, _texts(X), length)
-            train, dev = self._split(X, labels)
-            training = Training(
-                network,
-                tokenizer,
-                Rows([tokens[row] for row in train], codes[train]),
-                Rows([tokens[row] for row in dev], codes[dev]),
-                weights=self._weights(codes[train]),
-                recipe=Recipe(
-                    **{name: getattr(self, name) for name in _RECIPE},
-                    seed=seed,
-                ),
-                folder=folder,
-            )
-            progress = training.run()
-            forget_older_weights(folder)
-        self.best_epoch_, self.n_epochs_ = progress.best_epoch, progress.epoch
-        about = {
-            "n_labels": len(self.classes_),
-            "head": self.head,
-            "classes": [str(name) for name in self.classes_],
-            "max_length": self.max_length,
-        }
-        self.files_ = networks.packed(network.cpu(), tokenizer, about)
-        self._ready: Any = None
+            progress = Stand(**json.loads(done.read_text(encoding="utf-8")))
+            if weights:
+                networks.read_trained(network, folder / _BEST.format(progress.best_epoch))
+            return network, tokenizer, progress
+        length = networks.readable(network, tokenizer, self.max_length)
+        tokens = networks.tokenized(tokenizer, _texts(X), length)
+        learned, seen = (Rows([tokens[row] for row in some], codes[some]) for some in rows)
+        training = Training(
+            network,
+            tokenizer,
+            learned,
+            seen,
+            weights=self._weights(learned.codes),
+            recipe=Recipe(**{name: getattr(self, name) for name in _RECIPE}, seed=seed),
+            folder=folder,
+            last_epoch=last_epoch,
+        )
+        progress = training.run()
+        forget_older_weights(folder)
+        return network, tokenizer, progress
 
     def predict(self, X: pd.DataFrame) -> npt.NDArray[np.object_]:
         """Return the label of every row of a sentence table, shape (n_rows,)."""
@@ -234,7 +288,7 @@ class FineTuned(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not len(X):
             return np.zeros((0, len(self.classes_)))
         from sitrepbench.finetuning import network as networks
-        from sitrepbench.finetuning.training import pinned
+        from sitrepbench.finetuning.pinning import pinned
 
         device = networks.device_of(self.device)
         with pinned(device):
@@ -260,6 +314,10 @@ class FineTuned(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if "_ready" in state:
             state["_ready"] = None
         return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take up what was pickled; the network is made of the files and of nothing else."""
+        super().__setstate__({**state, "_ready": None})
 
     def _split(
         self, X: pd.DataFrame, labels: npt.NDArray[np.object_]
@@ -295,34 +353,7 @@ class FineTuned(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             yield kept
             return
         with tempfile.TemporaryDirectory(prefix="sitrepbench-") as name:
-            yield Path(name)
-
-    def _check_settings(self) -> None:
-        legal: Mapping[str, Sequence[Any]] = {
-            "head": HEADS,
-            "choose_by": MEASURES,
-            "precision": PRECISIONS,
-            "class_weight": ("balanced", None),
-        }
-        problems = [
-            f"{name} is one of {', '.join(map(str, options))}, found {getattr(self, name)!r}"
-            for name, options in legal.items()
-            if getattr(self, name) not in options
-        ]
-        for name in ("epochs", "patience", "batch_size", "accumulate"):
-            if not getattr(self, name) >= 1:
-                problems.append(f"{name} is 1 or more, found {getattr(self, name)}")
-        if not self.max_length >= 4:
-            problems.append(f"max_length is 4 or more, found {self.max_length}")
-        if not self.learning_rate > 0:
-            problems.append(f"learning_rate is above 0, found {self.learning_rate}")
-        if not self.weight_decay >= 0:
-            problems.append(f"weight_decay is 0 or more, found {self.weight_decay}")
-        for name, most in (("dev_share", 0.5), ("warmup", 1.0), ("dropout", 0.9)):
-            if not 0 <= getattr(self, name) <= most:
-                problems.append(f"{name} is from 0 to {most:g}, found {getattr(self, name)}")
-        if problems:
-            raise ModelError("fine-tuning: " + "; ".join(problems))
+            yield Path(name) / "fit"
 
 
 #: The parameters that `training.Recipe` takes.
@@ -336,6 +367,7 @@ _RECIPE = (
     "batch_size",
     "accumulate",
     "probe",
+    "trained_share",
     "precision",
 )
 

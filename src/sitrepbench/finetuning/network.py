@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +29,14 @@ ABOUT_FILE = "finetuned.json"
 _ANSWER_BATCH = 64
 #: Positions of an encoder that says nothing of them.
 _NO_LIMIT = 10**6
+#: Nothing is fetched, nor is code run that comes with a model, nor anybody asked whether to.
+_LOCAL: Mapping[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+#: What `packed` files are: plain names, in folders at most one deep.
+_FILE_NAME = re.compile(r"([A-Za-z0-9_-]+/)?[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+#: Endings of what is read as data; the others, such as pickles and code, are none of them.
+_ENDINGS = (".json", ".txt", ".model", ".spm", ".safetensors", ".jinja")
+#: What in a configuration could name weights to be fetched; no encoder of texts has it.
+_FETCHED = ("backbone", "backbone_config")
 Array = npt.NDArray[np.float64]
 
 
@@ -82,18 +91,16 @@ def load_pretrained(
 
     try:
         with _quiet():
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(folder, **_LOCAL)
             if head == "mean":
-                encoder = AutoModel.from_pretrained(
-                    folder, local_files_only=True, dtype=torch.float32
-                )
+                encoder = AutoModel.from_pretrained(folder, dtype=torch.float32, **_LOCAL)
                 return PooledClassifier(encoder, n_labels, dropout=dropout), tokenizer
             model = AutoModelForSequenceClassification.from_pretrained(
                 folder,
-                local_files_only=True,
                 dtype=torch.float32,
                 num_labels=n_labels,
                 ignore_mismatched_sizes=True,
+                **_LOCAL,
             )
             return OwnHead(model), tokenizer
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
@@ -108,7 +115,7 @@ def packed(network: nn.Module, tokenizer: Any, about: Mapping[str, Any]) -> dict
         folder = Path(name)
         tokenizer.save_pretrained(folder)
         inner.config.save_pretrained(folder)
-        write_weights(network, folder / WEIGHTS_FILE)
+        save_model(network, str(folder / WEIGHTS_FILE))
         (folder / ABOUT_FILE).write_text(json.dumps(about, sort_keys=True), encoding="utf-8")
         return {
             path.relative_to(folder).as_posix(): path.read_bytes()
@@ -118,7 +125,9 @@ def packed(network: nn.Module, tokenizer: Any, about: Mapping[str, Any]) -> dict
 
 
 def unpacked(files: Mapping[str, bytes]) -> tuple[nn.Module, Any]:
-    """Return the network and the tokenizer of `packed` files; no code in them is run.
+    """Return the network and the tokenizer of `packed` files, which may be anybody's.
+
+    No code in them is run, nothing is written elsewhere, and nothing is fetched.
 
     Raises
     ------
@@ -133,14 +142,17 @@ def unpacked(files: Mapping[str, bytes]) -> tuple[nn.Module, Any]:
     )
 
     try:
+        _check_files(files)
         about = json.loads(files[ABOUT_FILE])
         with tempfile.TemporaryDirectory(prefix="sitrepbench-") as name, _quiet():
             folder = Path(name)
             for path, content in files.items():
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (folder / path).write_bytes(content)
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            config = AutoConfig.from_pretrained(folder, local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(folder, **_LOCAL)
+            config = AutoConfig.from_pretrained(folder, **_LOCAL)
+            if any(getattr(config, name, None) for name in _FETCHED):
+                raise ValueError("its configuration names another model")
             config.num_labels = about["n_labels"]
             if about["head"] == "mean":
                 network: nn.Module = PooledClassifier(
@@ -155,18 +167,49 @@ def unpacked(files: Mapping[str, bytes]) -> tuple[nn.Module, Any]:
     return network.eval(), tokenizer
 
 
-def write_weights(network: nn.Module, path: Path) -> None:
-    """Write a network's weights as safetensors, through to the disk and whole or not at all."""
+def _check_files(files: Mapping[str, bytes]) -> None:
+    """Refuse files that fine-tuning does not write, before any is put on the disk."""
+    for name, content in files.items():
+        if not isinstance(name, str) or not isinstance(content, bytes):
+            raise TypeError("files are bytes by name")
+        if not _FILE_NAME.fullmatch(name) or not name.endswith(_ENDINGS):
+            raise ValueError(f"{name!r} is none of a fine-tuned model's files")
+
+
+def write_trained(network: nn.Module, path: Path) -> None:
+    """Write the weights that are trained as safetensors, through to the disk, whole or not."""
     beside = path.with_name(path.name + ".new")
-    save_model(network, str(beside))
-    with beside.open("rb") as file:
+    weights = {name: value.detach().cpu().contiguous() for name, value in trained(network)}
+    with beside.open("wb") as file:
+        file.write(save_weights(weights))
+        file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
 
 
-def read_weights(network: nn.Module, path: Path) -> None:
-    """Give a network the weights of a file of `write_weights`."""
-    load_model(network, str(path))
+def read_trained(network: nn.Module, path: Path) -> None:
+    """Give a network as it was loaded the weights of a file of `write_trained`."""
+    take_trained(network, load_weights(path.read_bytes()))
+
+
+def take_trained(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Give a network its trained weights by name.
+
+    Raises
+    ------
+    KeyError, RuntimeError
+        When one is missing or of another shape.
+    """
+    with torch.no_grad():
+        for name, value in trained(network):
+            value.copy_(weights[name])
+
+
+def trained(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Yield the parameters that are trained, by name; the others are as they came."""
+    for name, value in network.named_parameters():
+        if value.requires_grad:
+            yield name, value
 
 
 def readable(network: nn.Module, tokenizer: Any, max_length: int) -> int:
@@ -271,14 +314,14 @@ __all__ = [
     "answers",
     "device_of",
     "load_pretrained",
-    "load_weights",
     "packed",
     "padded",
-    "read_weights",
+    "read_trained",
     "readable",
-    "save_weights",
     "softmax",
+    "take_trained",
     "tokenized",
+    "trained",
     "unpacked",
-    "write_weights",
+    "write_trained",
 ]

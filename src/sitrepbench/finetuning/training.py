@@ -12,7 +12,7 @@ import json
 import os
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from torch import Tensor, nn
 
@@ -30,11 +29,15 @@ from sitrepbench.finetuning.network import (
     PooledClassifier,
     answers,
     padded,
-    read_weights,
+    read_trained,
     softmax,
-    write_weights,
+    take_trained,
+    trained,
+    write_trained,
 )
+from sitrepbench.finetuning.pinning import pinned
 from sitrepbench.finetuning.place import DONE_FILE, clear
+from sitrepbench.finetuning.starting import Start, probe_head, train_mode
 from sitrepbench.seeding import seed_for
 
 LAST_FILE = "last.pt"
@@ -44,8 +47,6 @@ _LONGEST_GRADIENT = 1.0
 _POINTS_PER_EPOCH = 8
 #: Batches of texts of like length are drawn from pools of so many batches.
 _POOL = 20
-#: Inverse strength of the penalty of the regression that a head starts from.
-_PROBE_C = 10.0
 Codes = npt.NDArray[np.int64]
 
 
@@ -62,6 +63,7 @@ class Recipe:
     batch_size: int
     accumulate: int
     probe: bool
+    trained_share: float
     precision: str
     seed: int
 
@@ -112,6 +114,8 @@ class Training:
         How to train.
     folder : Path
         Where checkpoints and the curve are kept. What a killed process left is gone on with.
+    last_epoch : int or None
+        After which epoch to end though the learning rate falls until ``recipe.epochs``.
     """
 
     def __init__(
@@ -124,11 +128,14 @@ class Training:
         weights: npt.NDArray[np.float64],
         recipe: Recipe,
         folder: Path,
+        last_epoch: int | None = None,
     ) -> None:
         self.network, self.tokenizer, self.train, self.dev = network, tokenizer, train, dev
         self.recipe, self.folder = recipe, folder
+        self._last_epoch = recipe.epochs if last_epoch is None else last_epoch
         self.device = next(network.parameters()).device
         self.progress = Progress()
+        self._began = Start(network)
         self._weights = torch.tensor(weights, dtype=torch.float32, device=self.device)
         self._dtype = _dtype(recipe.precision, self.device)
         self._scaler = torch.amp.GradScaler("cuda", enabled=self._dtype == torch.float16)
@@ -159,7 +166,7 @@ class Training:
                 curve.add(step=0, epoch=0, **watched)
             while not self._is_over():
                 self._epoch(curve)
-            read_weights(self.network, self._best_file(self.progress.best_epoch))
+            read_trained(self.network, self._best_file(self.progress.best_epoch))
         (self.folder / LAST_FILE).unlink(missing_ok=True)
         text = json.dumps(asdict(self.progress))
         beside = self.folder / (DONE_FILE + ".new")
@@ -171,48 +178,25 @@ class Training:
         done = self.progress
         waited = done.epoch - done.best_epoch
         stopped = len(self.dev.codes) > 0 and waited >= self.recipe.patience
-        return done.epoch >= self.recipe.epochs or stopped
+        return done.epoch >= self._last_epoch or stopped
 
     def _start(self) -> dict[str, float]:
         """Begin at epoch 0, and return what is watched there."""
         torch.manual_seed(seed_for("fine-tuning", seed=self.recipe.seed, epoch=0))
         _fresh_head(self.network)
         if self.recipe.probe and isinstance(self.network, PooledClassifier):
-            self._probe(self.network)
+            by_code = self._weights.cpu().numpy().astype(np.float64)
+            probe_head(self.network, self.tokenizer, self.train.tokens, self.train.codes, by_code)
+        self._began = Start(self.network)
         watched = self._watched() if len(self.dev.codes) else {}
         self._keep(Progress(best_score=self._score(watched) if watched else float("-inf")))
         return watched
-
-    def _probe(self, network: PooledClassifier) -> None:
-        """Start the head from a logistic regression on what the encoder says untrained.
-
-        A head drawn at random pulls the encoder about before it knows anything (Kumar et al.
-        2022, "Fine-tuning can distort pretrained features").
-        """
-        network.eval()
-        found = answers(network.embed, self.tokenizer, self.train.tokens, self.device)
-        by_code = self._weights.cpu().numpy().astype(np.float64)
-        present = np.unique(self.train.codes)
-        if len(present) < 2:
-            return
-        model = LogisticRegression(C=_PROBE_C, max_iter=1000)
-        model.fit(found, self.train.codes, sample_weight=by_code[self.train.codes])
-        coef, intercept = model.coef_, model.intercept_
-        if len(present) == 2:
-            coef, intercept = np.vstack([-coef, coef]) / 2, np.append(-intercept, intercept) / 2
-        # A label of which there is no sentence to learn from is not to be likely.
-        all_coef = np.zeros((len(by_code), coef.shape[1]))
-        all_intercept = np.full(len(by_code), intercept.min() - 1.0)
-        all_coef[present], all_intercept[present] = coef, intercept
-        with torch.no_grad():
-            network.head.weight.copy_(torch.from_numpy(all_coef))
-            network.head.bias.copy_(torch.from_numpy(all_intercept))
 
     def _epoch(self, curve: CurveFile) -> None:
         epoch, step = self.progress.epoch + 1, self.progress.step
         seed = seed_for("fine-tuning", seed=self.recipe.seed, epoch=epoch)
         torch.manual_seed(seed)
-        self.network.train()
+        train_mode(self.network)
         losses: list[Tensor] = []
         told_every = max(1, self._steps_per_epoch // _POINTS_PER_EPOCH)
         for rows in self._batches(np.random.default_rng(seed)):
@@ -278,9 +262,10 @@ class Training:
         return found
 
     def _watched(self) -> dict[str, float]:
-        """Return the loss and the macro-F1 on the watched rows."""
+        """Return the loss and the macro-F1 of the averaged network on the watched rows."""
         self.network.eval()
-        logits = answers(self.network, self.tokenizer, self.dev.tokens, self.device)
+        with self._began.averaged(self.recipe.trained_share):
+            logits = answers(self.network, self.tokenizer, self.dev.tokens, self.device)
         codes, by_code = self.dev.codes, self._weights.cpu().numpy()
         likelihood = np.maximum(softmax(logits)[np.arange(len(codes)), codes], 1e-30)
         present = np.unique(np.append(codes, logits.argmax(axis=1)))
@@ -305,11 +290,13 @@ class Training:
         """Write down where the training stands, so that a kill at any moment loses an epoch."""
         best = self._best_file(now.best_epoch)
         if now.best_epoch == now.epoch:
-            write_weights(self.network, best)
+            with self._began.averaged(self.recipe.trained_share):
+                write_trained(self.network, best)
         beside = self.folder / (LAST_FILE + ".new")
         state = {
             "progress": asdict(now),
-            "network": self.network.state_dict(),
+            "network": {name: value.detach() for name, value in trained(self.network)},
+            "start": self._began.head(),
             "optimizer": self._optimizer.state_dict(),
             "schedule": {"last_epoch": self._schedule.last_epoch},
             "scaler": self._scaler.state_dict(),
@@ -332,10 +319,14 @@ class Training:
             return False
         try:
             state = torch.load(path, map_location=self.device, weights_only=True)
-            self.network.load_state_dict(state["network"])
+            progress = Progress(**state["progress"])
+            if not self._best_file(progress.best_epoch).is_file():
+                raise KeyError("the best weights are gone")
             self._optimizer.load_state_dict(state["optimizer"])
             self._scaler.load_state_dict(state["scaler"])
-            progress = Progress(**state["progress"])
+            self._began.take_head(state["start"])
+            # The last, for a network that was changed is no start.
+            take_trained(self.network, state["network"])
         except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError):
             clear(self.folder)
             return False
@@ -343,7 +334,7 @@ class Training:
         self._schedule.last_epoch = state["schedule"]["last_epoch"]
         self._schedule._last_lr = [group["lr"] for group in self._optimizer.param_groups]
         self.progress = progress
-        return self._best_file(progress.best_epoch).is_file()
+        return True
 
 
 def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -351,6 +342,8 @@ def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     free: list[nn.Parameter] = []
     drawn: list[nn.Parameter] = []
     for parameter in network.parameters():
+        if not parameter.requires_grad:
+            continue
         (drawn if parameter.ndim > 1 else free).append(parameter)
     return [
         {"params": drawn, "weight_decay": weight_decay},
@@ -376,37 +369,3 @@ def _dtype(precision: str, device: torch.device) -> torch.dtype:
         )
     found: torch.dtype = getattr(torch, precision)
     return found
-
-
-@contextmanager
-def pinned(device: torch.device) -> Iterator[None]:
-    """Pin what makes training repeatable, and leave the process as it was found."""
-    cuda = [torch.cuda.current_device()] if device.type == "cuda" else []
-    if cuda:
-        # cuBLAS reads it when it is first used; without it, it is not repeatable.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    strict = torch.are_deterministic_algorithms_enabled()
-    warned = torch.is_deterministic_algorithms_warn_only_enabled()
-    threads = torch.get_num_threads()
-    try:
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.set_num_threads(_threads())
-        with torch.random.fork_rng(devices=cuda):
-            yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(strict, warn_only=warned)
-
-
-def _threads() -> int:
-    """Return on how many threads torch computes: sums on another number differ in last bits.
-
-    Told by the environment as to any library with threads, or else all processors. Limits that
-    a process sets for libraries it has loaded would hold for its second fit, not for its first.
-    """
-    told = os.environ.get("OMP_NUM_THREADS", "")
-    if told.isdecimal() and int(told) > 0:
-        return int(told)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

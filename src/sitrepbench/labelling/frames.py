@@ -11,6 +11,7 @@ import pandas as pd
 from sitrepbench.data.dataset import DOCUMENT_ID, TEXT
 from sitrepbench.data.problems import shown
 from sitrepbench.errors import DataError
+from sitrepbench.labelling.counting import freeze_vocabularies
 from sitrepbench.labelling.questions import ModelFacts, fields_of
 from sitrepbench.trained import TrainedModel, load_trained
 
@@ -73,7 +74,11 @@ def label_frame(
     elif DOCUMENT_ID not in asked:
         asked[DOCUMENT_ID] = np.arange(len(asked)).astype(str)
     step = max(len(asked), 1) if whole else _ROWS
-    given = [used.answer(asked.iloc[at : at + step]) for at in range(0, max(len(asked), 1), step)]
+    wanted = probabilities and facts.has_probabilities
+    given = [
+        used.answer(asked.iloc[at : at + step], probabilities=wanted)
+        for at in range(0, max(len(asked), 1), step)
+    ]
     result = frame.copy()
     predicted = np.concatenate([labels for labels, _ in given])
     result[added[0]] = pd.Series(predicted, index=frame.index, dtype="str")
@@ -85,7 +90,9 @@ def label_frame(
 
 @lru_cache(maxsize=2)
 def _loaded(folder: str, allow_pickle: bool) -> TrainedModel:
-    return load_trained(folder, allow_pickle=allow_pickle)
+    model = load_trained(folder, allow_pickle=allow_pickle)
+    freeze_vocabularies(model.pipeline)
+    return model
 
 
 def _stripped(texts: pd.Series, column: str) -> list[str]:

@@ -47,8 +47,14 @@ def output(name: str) -> Iterator[IO[bytes]]:
         When it cannot be written, such as on a full disk.
     """
     if name == STANDARD:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        try:
+            with _told("standard output"):
+                yield sys.stdout.buffer
+                sys.stdout.buffer.flush()
+        except DataError:
+            # What waits in the buffer would fail again when the program ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise
         return
     # Where a link points to is what is replaced.
     path = Path(name).resolve()

@@ -169,13 +169,14 @@ def check_rows(block: Block, fields: Mapping[str, str], report: ProblemReport) -
     return block.take([index for index in range(len(block)) if index not in bad])
 
 
-def question(block: Block, fields: Mapping[str, str]) -> Question:
+def question(block: Block, fields: Mapping[str, str], facts: ModelFacts) -> Question:
     """Return what a model is asked about sound rows: text stripped as it is for training.
 
-    Where an input has no documents, a row's number stands for its own, in whatever block it comes.
+    Where an input has no documents and the model wants to know, a row's number stands for its own,
+    in whatever block it comes.
     """
     asked: Question = {}
-    if DOCUMENT_ID not in fields:
+    if DOCUMENT_ID not in fields and not set(MADE_UP).isdisjoint(facts.columns):
         asked[DOCUMENT_ID] = [str(number) for number in block.numbers]
     for field, column in fields.items():
         values = block.column(column)
@@ -199,9 +200,9 @@ def answer(model: TrainedModel, asked: Question, *, probabilities: bool) -> Answ
         none = np.empty((0, len(model.labels))) if wanted else None
         return Answers(np.empty(0, np.uint16), none)
     frame = pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in asked.items()})
-    labels, given = model.answer(frame)
+    labels, given = model.answer(frame, probabilities=wanted)
     places = {label: place for place, label in enumerate(model.labels)}
-    codes = np.fromiter((places[label] for label in labels), np.uint16, len(labels))
+    codes = np.fromiter(map(places.__getitem__, labels.tolist()), np.uint16, len(labels))
     return Answers(codes, np.asarray(given, dtype=np.float64) if wanted else None)
 
 

@@ -178,7 +178,7 @@ class _Run:
         rows = self._sound(chain([first], blocks), fields)
         if self._facts.reads_documents and DOCUMENT_ID in fields:
             rows = whole_documents(rows, fields[DOCUMENT_ID], source=self._source.name)
-        questions = ((block, question(block, fields)) for block in rows)
+        questions = ((block, question(block, fields, self._facts)) for block in rows)
         n_rows = 0
         answers = self._asked.answers(questions)
         # Before the output is touched, so that what is wrong at the start leaves nothing.

@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 from sitrepbench.errors import ModelError, SitrepBenchError
 from sitrepbench.labelling.questions import Answers, ModelFacts, Question, answer
+from sitrepbench.labelling.starting import one_thread, start_server, without_interrupts
 
 #: Blocks that a worker has at once: one that it works on, and one that waits.
 PER_WORKER = 2
 #: Blocks in memory per worker: those, and answers that wait for an earlier one.
 _WINDOW = 2 * PER_WORKER
 _JOIN_SECONDS = 5.0
-_THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
 
 Kept = TypeVar("Kept")
 
@@ -110,7 +102,7 @@ class ThisProcess:
 
 @dataclass
 class _Worker:
-    process: SpawnProcess
+    process: BaseProcess
     connection: Connection[Any, Any]
     under_way: int = 0
 
@@ -149,8 +141,8 @@ class Workers:
     def __enter__(self) -> Self:
         with ExitStack() as undone:
             undone.callback(self._end)
-            context = multiprocessing.get_context("spawn")
-            with _no_interrupts(), _one_thread():
+            context = start_server()
+            with without_interrupts(), one_thread():
                 for _ in range(self.processes):
                     ours, theirs = context.Pipe()
                     process = context.Process(
@@ -294,34 +286,9 @@ def _tell(connection: Connection[Any, Any], error: SitrepBenchError) -> None:
 
 
 def _load(source: ModelSource) -> Any:
+    from sitrepbench.labelling.counting import freeze_vocabularies
     from sitrepbench.trained import load_trained
 
-    return load_trained(source.folder, allow_pickle=source.allow_pickle, trust=source.trust)
-
-
-@contextmanager
-def _no_interrupts() -> Iterator[None]:
-    """Start processes that Ctrl-C does not reach: their parent ends them; nothing is lost here."""
-    if sys.platform == "win32":
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Start processes whose libraries begin with one thread."""
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    model = load_trained(source.folder, allow_pickle=source.allow_pickle, trust=source.trust)
+    freeze_vocabularies(model.pipeline)
+    return model

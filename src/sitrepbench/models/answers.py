@@ -15,7 +15,9 @@ Answers = tuple[npt.NDArray[np.object_], npt.NDArray[np.float64]]
 SUM_TOLERANCE = 1e-4
 
 
-def predict(model: Any, inputs: Any, *, n_rows: int, labels: tuple[str, ...]) -> Answers:
+def predict(
+    model: Any, inputs: Any, *, n_rows: int, labels: tuple[str, ...], probabilities: bool = True
+) -> Answers:
     """Return what a fitted model says of some rows, checked.
 
     Parameters
@@ -28,6 +30,8 @@ def predict(model: Any, inputs: Any, *, n_rows: int, labels: tuple[str, ...]) ->
         How many rows there are.
     labels : tuple of str
         The dataset's labels, in their order.
+    probabilities : bool
+        Whether to ask for probabilities; else they are NaN.
 
     Raises
     ------
@@ -47,13 +51,13 @@ def predict(model: Any, inputs: Any, *, n_rows: int, labels: tuple[str, ...]) ->
             f"predicted label(s) that the dataset does not have: {', '.join(unknown[:5])}; "
             f"its labels are {', '.join(labels)}"
         )
-    probabilities = np.full((n_rows, len(labels)), np.nan)
-    if hasattr(model, "predict_proba"):
+    found = np.full((n_rows, len(labels)), np.nan)
+    if probabilities and hasattr(model, "predict_proba"):
         given = np.asarray(model.predict_proba(inputs), dtype=np.float64)
         _check_probabilities(given, n_rows, len(model.classes_))
-        probabilities[:] = 0.0
-        probabilities[:, [labels.index(str(name)) for name in model.classes_]] = given
-    return predicted, probabilities
+        found[:] = 0.0
+        found[:, [labels.index(str(name)) for name in model.classes_]] = given
+    return predicted, found
 
 
 def _check_probabilities(given: npt.NDArray[np.float64], n_rows: int, n_classes: int) -> None:

@@ -29,6 +29,7 @@ from sitrepbench.store.results import (
 )
 
 FEATURES_CACHE = Path("cache") / "features"
+EMBEDDINGS_CACHE = Path("cache") / "embeddings"
 #: Searches under way, by content key.
 SEARCHES = Path("cache") / "searches"
 #: Below such a folder, the fits under way that keep checkpoints.
@@ -120,8 +121,8 @@ class WasteFinder:
         return [path for path in self._entries(LOCKS_FOLDER) if _is_free(path)]
 
     def cached_features(self) -> list[Path]:
-        """Return the files of the features cache, which is made anew where it is missing."""
-        return self._entries(str(FEATURES_CACHE))
+        """Return the files of features and vectors, which are made anew where they are missing."""
+        return [*self._entries(str(FEATURES_CACHE)), *self._entries(str(EMBEDDINGS_CACHE))]
 
     def searches(self) -> list[Path]:
         """Return the searches of runs that nobody computes at present; they begin anew."""

@@ -1,4 +1,4 @@
-"""A limit on what a server takes in, in front of any ASGI application."""
+"""A limit on what a model's server takes in, in front of its ASGI application."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+
+from sitrepbench.tracking.request_check import plain_error, problem_of
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -19,7 +21,8 @@ class BodyLimit:
     """Answers 413 to a body over the limit, whether its length is told or it comes in chunks.
 
     The body is read here, up to the limit, and only then handed on, so that an application never
-    begins on one that is too large.
+    begins on one that is too large. A body that cannot be answered (`problem_of`) is refused, and
+    errors of the application lose the input that they quote, and stack traces.
 
     Parameters
     ----------
@@ -53,6 +56,12 @@ class BodyLimit:
         if body is None:
             await self._refuse(send, TOO_LARGE, self._message())
             return
+        if scope.get("method") == "POST":
+            # Parsing takes a while, and others wait.
+            problem = await asyncio.to_thread(problem_of, self._content_type(scope), body)
+            if problem is not None:
+                await self._refuse(send, *problem)
+                return
         handed = False
 
         async def replay() -> Message:
@@ -62,7 +71,12 @@ class BodyLimit:
             handed = True
             return {"type": "http.request", "body": body, "more_body": False}
 
-        await self.app(scope, replay, send)
+        await self.app(scope, replay, _plain(send))
+
+    @staticmethod
+    def _content_type(scope: MutableMapping[str, Any]) -> str:
+        told = [value for name, value in scope["headers"] if name.lower() == b"content-type"]
+        return told[0].decode("latin-1") if told else ""
 
     @staticmethod
     def _told(scope: MutableMapping[str, Any]) -> int:
@@ -99,3 +113,28 @@ class BodyLimit:
         ]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+
+def _plain(send: Send) -> Send:
+    """Return a `Send` that tells errors by `plain_error`."""
+    held: list[Message] = []
+    chunks: list[bytes] = []
+
+    async def forward(message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] >= 400:
+            held.append(message)
+            return
+        if not held or message["type"] != "http.response.body":
+            await send(message)
+            return
+        chunks.append(message.get("body", b""))
+        if message.get("more_body", False):
+            return
+        body = plain_error(b"".join(chunks))
+        start = held.pop()
+        others = [pair for pair in start["headers"] if pair[0].lower() != b"content-length"]
+        length = (b"content-length", str(len(body)).encode())
+        await send({**start, "headers": [*others, length]})
+        await send({"type": "http.response.body", "body": body})
+
+    return forward

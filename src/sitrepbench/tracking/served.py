@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pandas as pd
@@ -12,13 +11,13 @@ from mlflow.pyfunc.model import PythonModel
 
 from sitrepbench.data.dataset import TEXT
 from sitrepbench.errors import SitrepBenchError
+from sitrepbench.tracking.request_check import limit, too_many_rows
 from sitrepbench.trained import TrainedModel, load_trained
 
 #: The name under which the folder lies among the MLflow model's artifacts.
 ARTIFACT = "trained"
 LABEL_COLUMN = "label"
-#: The most rows of one request, and the most characters of all its texts; the variables set others.
-MOST_ROWS, ROWS_VARIABLE = 10_000, "SITREPBENCH_SERVE_MAX_ROWS"
+#: The most characters of all texts of one request; the variable sets another number.
 MOST_CHARACTERS, CHARACTERS_VARIABLE = 5_000_000, "SITREPBENCH_SERVE_MAX_CHARACTERS"
 
 
@@ -68,14 +67,10 @@ def check_size(frame: pd.DataFrame) -> None:
     MlflowException
         With what was found and what is allowed.
     """
-    rows = _limit(ROWS_VARIABLE, MOST_ROWS)
-    if len(frame) > rows:
-        raise MlflowException(
-            f"{len(frame):,} rows; at most {rows:,} are answered at a time. Send them in parts, "
-            f"use 'sitrepbench predict', or set {ROWS_VARIABLE} where the model is loaded.",
-            error_code=BAD_REQUEST,
-        )
-    characters = _limit(CHARACTERS_VARIABLE, MOST_CHARACTERS)
+    told = too_many_rows(len(frame))
+    if told:
+        raise MlflowException(told, error_code=BAD_REQUEST)
+    characters = limit(CHARACTERS_VARIABLE, MOST_CHARACTERS)
     found = sum(len(text) for text in frame.get(TEXT, ()) if isinstance(text, str))
     if found > characters:
         raise MlflowException(
@@ -85,19 +80,22 @@ def check_size(frame: pd.DataFrame) -> None:
         )
 
 
-def _limit(variable: str, default: int) -> int:
-    given = os.environ.get(variable, "")
-    return int(given) if given.isdecimal() and int(given) > 0 else default
-
-
 def _as_frame(given: Any) -> pd.DataFrame:
     """Return a table whatever form the input has: a table, texts, or columns by name."""
-    if isinstance(given, pd.DataFrame):
-        # Columns by name, {"text": ["...", "..."]}, arrive as one row of lists.
-        listed = len(given) == 1 and given.map(lambda value: isinstance(value, list)).all(axis=None)
-        return given.explode(list(given.columns), ignore_index=True) if listed else given
     if isinstance(given, pd.Series):
         return pd.DataFrame({TEXT: given.tolist()})
     if isinstance(given, dict):
         return pd.DataFrame(given)
-    return pd.DataFrame({TEXT: list(given)})
+    if not isinstance(given, pd.DataFrame):
+        return pd.DataFrame({TEXT: list(given)})
+    # A bare list of texts arrives as a column without a name.
+    frame = given if TEXT in given else given.rename(columns={0: TEXT})
+    # Columns by name, {"text": ["...", "..."]}, arrive as one row of lists.
+    if len(frame) != 1 or not frame.map(lambda value: isinstance(value, list)).all(axis=None):
+        return frame
+    columns = {str(name): frame[name].iloc[0] for name in frame}
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
+        raise MlflowException(f"columns of different lengths: {told}", error_code=BAD_REQUEST)
+    return pd.DataFrame(columns)

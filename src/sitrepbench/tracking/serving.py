@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sitrepbench.errors import ConfigError
 from sitrepbench.tracking.body_limit import BodyLimit
 from sitrepbench.tracking.trained_models import quiet_pyfunc, save_pyfunc
 from sitrepbench.trained import TrainedModel, load_trained
@@ -47,6 +49,23 @@ def serving_app(
 
             app = scoring_server.init(pyfunc.load_model(str(place), model_config=rules))
         yield BodyLimit(app, most_bytes=most_bytes), trained
+
+
+def check_address(host: str, port: int) -> None:
+    """Refuse an address that cannot be served at, before a model is loaded.
+
+    Raises
+    ------
+    ConfigError
+        When the port is taken or the host is not of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot serve at {host}, port {port}: {error.strerror}; give another --port or --host"
+        ) from error
 
 
 def run_server(app: BodyLimit, *, host: str, port: int) -> None:

@@ -11,6 +11,7 @@ from sitrepbench.tracking.columns import ShownRun
 from sitrepbench.tracking.connection import tracking_errors, tracking_lock
 from sitrepbench.tracking.entries import (
     ATTEMPT,
+    CONTENT_KEY,
     NOTE_TAG,
     RUN,
     Entry,
@@ -101,6 +102,7 @@ class TrackingSession:
         tags = self._child_tags
         with self._turn() as store:
             done = log_entries([replace(e, tags={**e.tags, **tags}) for e in entries], store)
+            _end_failed(entries, store)
         fresh = []
         for entry in entries:
             run_id, now = done[entry.identity]
@@ -177,3 +179,14 @@ class TrackingSession:
         assert self._store is not None
         with tracking_errors(self.settings), tracking_lock(self.settings, seconds=self._patience):
             yield self._store
+
+
+def _end_failed(entries: Sequence[Entry], store: TrackingStore) -> None:
+    """End what showed failed attempts while they were under way; a retry takes it up again."""
+    failed = {entry.tags.get(CONTENT_KEY, "") for entry in entries if entry.kind == ATTEMPT}
+    for run in store.find(RUN, failed) if failed else ():
+        if run.live and run.status == "RUNNING":
+            # Not FAILED, which is for what is logged to the end: the attempt has a run of its own.
+            store.update(
+                run.run_id, status="KILLED", end=int(1000 * time.time()), tags={"state": "failed"}
+            )

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
@@ -40,6 +40,8 @@ NEWEST = "newest"
 _MOST_NOTE = 7_500
 #: What MLflow sets for the processes that a process starts.
 _URI_VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+#: MLflow's bars are for downloads of gigabytes.
+_NO_BARS = ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 _URI = re.compile(r"(runs|models|mlflow-artifacts):/.+")
 _NAME = re.compile(r"[^/:\s][^/:]{0,199}")
 
@@ -123,15 +125,16 @@ def log_trained(
             "dataset_digest": model.manifest["dataset"]["digest"],
             "evaluation_run_id": _evaluation_run(connection, record.key),
         }
-        card = _card(model)
+        card = _card(model, tags["evaluation_run_id"], connection.experiment_id)
         with pointed_at(settings.uri):
             with mlflow.start_run(
                 experiment_id=connection.experiment_id,
                 run_name=f"{model.name} (trained)"[:60],
                 tags={**tags, NOTE_TAG: card},
             ) as run:
+                mlflow.log_params(dict(record.names))
                 # Before the metrics: MLflow asks for each metric that a run has by then.
-                logged = _log_model(model, example, tags)
+                logged = _log_model(model, example, tags, card)
                 summaries = summaries_of(record)
                 mlflow.log_metrics(run_metrics(record, summaries))
             uri = str(logged.model_uri)
@@ -146,8 +149,12 @@ def _evaluation_run(connection: Any, key: str) -> str:
     return str(runs[0].info.run_id) if runs else ""
 
 
-def _card(model: TrainedModel) -> str:
+def _card(model: TrainedModel, evaluation_run: str, experiment: str) -> str:
+    """Return the card as MLflow shows it, with a link to the evaluation run."""
     text = (_folder(model) / CARD_FILE).read_text(encoding="utf-8")
+    if evaluation_run:
+        link = f"[evaluation run {model.key}](#/experiments/{experiment}/runs/{evaluation_run})"
+        text = f"Scores and errors: {link}.\n\n{text}"
     return text if len(text) <= _MOST_NOTE else f"{text[:_MOST_NOTE]}\n\n... (see {CARD_FILE})"
 
 
@@ -157,12 +164,14 @@ def _folder(model: TrainedModel) -> Path:
     return model.folder
 
 
-def _log_model(model: TrainedModel, example: pd.DataFrame, tags: Mapping[str, str]) -> Any:
+def _log_model(
+    model: TrainedModel, example: pd.DataFrame, tags: Mapping[str, str], card: str
+) -> Any:
     with quiet_pyfunc() as pyfunc:
         return pyfunc.log_model(
             name=MODEL_NAME,
             input_example=example,
-            tags={name: value for name, value in tags.items() if value},
+            tags={name: value for name, value in {**tags, NOTE_TAG: card}.items() if value},
             metadata={"card": CARD_FILE, **tags},
             **_pyfunc(model, {"allow_pickle": False, "trust": []}),
         )
@@ -178,6 +187,7 @@ def save_pyfunc(model: TrainedModel, place: Path, *, rules: Mapping[str, Any]) -
 def quiet_pyfunc() -> Iterator[Any]:
     """Yield ``mlflow.pyfunc``, which warns of its own type hints and tells every step."""
     import_mlflow()
+    os.environ.setdefault(*_NO_BARS)
     logger = logging.getLogger("mlflow")
     level = logger.level
     with warnings.catch_warnings():
@@ -208,12 +218,16 @@ def _pyfunc(model: TrainedModel, rules: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def signature_of(model: TrainedModel) -> ModelSignature:
-    """Return the signature: ``text``, what else the model reads, and what it answers."""
+    """Return the signature: ``text`` or a bare list of texts, what else is read, the answer."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
+    # What is optional is asked for by the model itself, in plainer words than MLflow's. A bare list
+    # of texts becomes a column that is named by the number 0, which MLflow drops unless the
+    # signature names it; it finds a name of 0 at the first place only.
     inputs: list[ColSpec | TensorSpec] = [
-        ColSpec(DataType.string, TEXT),
+        ColSpec(DataType.string, cast(str, 0), required=False),
+        ColSpec(DataType.string, TEXT, required=False),
         ColSpec(DataType.string, DOCUMENT_ID, required=False),
         ColSpec(DataType.long, POSITION, required=False),
     ]
@@ -245,8 +259,7 @@ def _registered(uri: str, name: str, tags: Mapping[str, str], card: str) -> str:
 def pointed_at(uri: str) -> Iterator[None]:
     """Let MLflow's module functions, which know no client, mean one store."""
     mlflow = import_mlflow()
-    # Its bars are for downloads of gigabytes.
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault(*_NO_BARS)
     from mlflow.tracking._model_registry import utils as registry
     from mlflow.tracking._tracking_service import utils as tracking
 

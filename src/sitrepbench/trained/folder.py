@@ -27,7 +27,11 @@ MOST_MANIFEST = 16 * 2**20
 MOST_BYTES = 2 * 2**30
 MOST_FILES = 64
 
+#: How many files a message names.
+_NAMED = 5
+
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_MOST_NAME = 200
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _REMEDIES = {
     "missing_file": "copy or fetch the whole folder again",
@@ -149,6 +153,11 @@ def _manifest(raw: bytes, report: ProblemReport) -> dict[str, Any]:
             message = f"{MANIFEST_FILE}: {name} is {shown(manifest[name])}"
             report.add("invalid_value", message)
     report.raise_if_any()
+    if not manifest["name"].isprintable() or len(manifest["name"]) > _MOST_NAME:
+        # It is shown on terminals.
+        report.add("invalid_value", f"{MANIFEST_FILE}: name is {shown(manifest['name'])}")
+    if not all(name and isinstance(told, str) for name, told in manifest["versions"].items()):
+        report.add("invalid_value", f"{MANIFEST_FILE}: versions are texts by name")
     for name in ("labels", "columns"):
         if not all(isinstance(value, str) and value for value in manifest[name]):
             report.add("invalid_value", f"{MANIFEST_FILE}: {name} are texts")
@@ -195,6 +204,8 @@ def write_folder(
         When it cannot be written.
     """
     check_output(folder, replace=replace)
+    # "." has no name to put another folder beside.
+    folder = folder.absolute() if folder.is_symlink() else folder.resolve()
     told = {
         name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
         for name, data in files.items()
@@ -227,6 +238,11 @@ def check_output(folder: Path, *, replace: bool) -> None:
     ConfigError
         When something is in the way.
     """
+    place = folder.resolve().parent
+    while not os.path.lexists(place):
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise ConfigError(f"--output {folder}: nothing can be written in {place}")
     if not os.path.lexists(folder):
         return
     if folder.is_symlink() or not folder.is_dir():
@@ -241,6 +257,24 @@ def check_output(folder: Path, *, replace: bool) -> None:
         raise ConfigError(
             f"--output {folder}: there is a model already; give another folder, or --overwrite"
         )
+    others = sorted({path.name for path in folder.iterdir()} - _own_files(folder))
+    if others:
+        raise ConfigError(
+            f"--output {folder}: beside the model there are other files, which --overwrite would "
+            f"remove: {', '.join(map(shown, others[:_NAMED]))}; move them away"
+        )
+
+
+def _own_files(folder: Path) -> set[str]:
+    """Return the names of the files that a model's manifest lists; none where it is none."""
+    report = report_on(folder)
+    try:
+        raw = _read(folder / MANIFEST_FILE, report, most=MOST_MANIFEST)
+        manifest = _manifest(raw or b"", report)
+        report.raise_if_any()
+    except DataError:
+        return set()
+    return {MANIFEST_FILE, *manifest["files"]}
 
 
 def _into_place(beside: Path, folder: Path) -> None:

@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from scipy.sparse import issparse
 from sklearn.pipeline import Pipeline
 
 from sitrepbench.calibration.fitted import Fitted
 from sitrepbench.errors import DataError
 from sitrepbench.trained.folder import read_folder
 from sitrepbench.trained.model import TrainedModel
-from sitrepbench.trained.parts import lexicon_parts
+from sitrepbench.trained.parts import lexicon_parts, parts_of
 from sitrepbench.trained.serialised import PICKLE_FILE, SKOPS_FILE, from_pickle, from_skops
 
 #: What a part's ``lexicon`` begins with where the file lies in the model's folder.
@@ -53,18 +54,15 @@ def load_trained(
     folder = Path(path).expanduser()
     manifest, contents = read_folder(folder)
     pipeline = _pipeline(folder, manifest, contents, allow_pickle=allow_pickle, trust=trust)
-    _bring_lexicons(folder, pipeline, contents)
     labels = tuple(manifest["labels"])
+    _check_pipeline(folder, pipeline, labels)
+    _bring_lexicons(folder, pipeline, contents)
     calibrator = None
     if manifest["calibrator"] is not None:
         try:
             calibrator = Fitted.from_dict(manifest["calibrator"], n_labels=len(labels))
         except DataError as error:
             raise DataError(f"model {folder}: model.json, calibrator: {error}") from error
-    known = [str(name) for name in getattr(pipeline.steps[-1][1], "classes_", labels)]
-    foreign = sorted(set(known) - set(labels))
-    if foreign:
-        raise DataError(f"model {folder}: it answers label(s) it does not declare: {foreign}")
     return TrainedModel(
         name=manifest["name"],
         labels=labels,
@@ -113,6 +111,24 @@ def _pipeline(
     return pipeline
 
 
+def _check_pipeline(folder: Path, pipeline: Pipeline, labels: Sequence[str]) -> None:
+    """Refuse a pipeline that is put together as no fit would: attributes are the file's choice."""
+    try:
+        # Compiled code follows the indices of a sparse matrix unchecked.
+        for part in parts_of(pipeline):
+            if issparse(part):
+                part.check_format(full_check=True)
+        model = [step for _, step in pipeline.steps][-1]
+        known = {str(name) for name in getattr(model, "classes_", labels)}
+    except Exception as error:  # whatever an attribute of a wrong type leads to
+        raise DataError(
+            f"model {folder}: its pipeline is not as it was fitted: {type(error).__name__}: {error}"
+        ) from error
+    foreign = sorted(known - set(labels))
+    if foreign:
+        raise DataError(f"model {folder}: it answers label(s) it does not declare: {foreign}")
+
+
 def _bring_lexicons(folder: Path, pipeline: Pipeline, contents: Mapping[str, bytes]) -> None:
     """Let every part find its file of words: shipped under its name, or in the model's folder.
 
@@ -147,7 +163,7 @@ def _other_versions(told: Mapping[str, Any]) -> list[str]:
     for name, version in told.items():
         try:
             here = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
+        except (importlib.metadata.PackageNotFoundError, ValueError):
             here = "none"
         if here != version:
             found[name] = f"{name} {version} (here {here})"

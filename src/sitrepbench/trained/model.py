@@ -67,7 +67,7 @@ class TrainedModel:
     manifest: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    def answer(self, frame: pd.DataFrame) -> Answers:
+    def answer(self, frame: pd.DataFrame, *, probabilities: bool = True) -> Answers:
         """Return the label and the probabilities of every row.
 
         Without ``document_id`` every row is a document of its own; without ``position`` a row's
@@ -78,6 +78,8 @@ class TrainedModel:
         ----------
         frame : DataFrame, n_rows rows
             With ``text``; its index does not count.
+        probabilities : bool
+            Whether they are wanted; else they are NaN, and the model is not asked for them.
 
         Returns
         -------
@@ -98,8 +100,12 @@ class TrainedModel:
         model = self.pipeline.steps[-1][1]
         try:
             features = transform(self.pipeline[:-1], given)
-            answers = predict(model, features, n_rows=len(given), labels=self.labels)
-            if self.calibrator is None:
+            # The calibrator asks the model itself.
+            asked = probabilities and self.calibrator is None
+            answers = predict(
+                model, features, n_rows=len(given), labels=self.labels, probabilities=asked
+            )
+            if self.calibrator is None or not probabilities:
                 return answers
             values = label_values(model, features, n_rows=len(given), labels=self.labels)
             return answers[0], self.calibrator.apply(values)
@@ -115,19 +121,21 @@ class TrainedModel:
         """Return a fresh table with every column that a pipeline may count on."""
         self._check(frame)
         rows = frame.reset_index(drop=True)
-        numbers = pd.Series(np.arange(len(rows)).astype(str), dtype=object)
         made = pd.DataFrame({TEXT: rows[TEXT].astype(object)}, index=rows.index)
-        made[DOCUMENT_ID] = (
-            rows[DOCUMENT_ID].astype(str).astype(object) if DOCUMENT_ID in rows else numbers
-        )
+        made[DOCUMENT_ID] = _as_text(rows.get(DOCUMENT_ID, rows.index.to_series()))
         if POSITION in rows:
             made[POSITION] = rows[POSITION].astype(np.int64)
-        else:
+        elif DOCUMENT_ID in rows:
             made[POSITION] = made.groupby(DOCUMENT_ID, sort=False).cumcount().astype(np.int64)
-        if SENTENCE_ID in rows:
-            made[SENTENCE_ID] = rows[SENTENCE_ID].astype(str).astype(object)
         else:
-            made[SENTENCE_ID] = made[DOCUMENT_ID] + ":" + made[POSITION].astype(str)
+            made[POSITION] = np.zeros(len(rows), dtype=np.int64)
+        if SENTENCE_ID in rows:
+            made[SENTENCE_ID] = _as_text(rows[SENTENCE_ID])
+        else:
+            places = zip(made[DOCUMENT_ID].tolist(), made[POSITION].tolist(), strict=True)
+            made[SENTENCE_ID] = pd.Series(
+                [f"{name}:{place}" for name, place in places], dtype=object
+            )
         made[DOMAIN] = rows.get(DOMAIN, "")
         extras = [name for name in self.columns if name not in COMPLETED]
         made[extras] = rows[extras]
@@ -140,8 +148,8 @@ class TrainedModel:
         doubled = frame.columns[frame.columns.duplicated()]
         problems += [f"column {name!r} is there twice" for name in dict.fromkeys(doubled)]
         if not problems:
-            texts = frame[TEXT].map(lambda value: isinstance(value, str)).to_numpy(dtype=bool)
-            problems += _rows("text is not a string", ~texts)
+            texts = [isinstance(value, str) for value in frame[TEXT].tolist()]
+            problems += _rows("text is not a string", ~np.array(texts, dtype=bool))
         if not problems and POSITION in frame:
             numbers = pd.to_numeric(frame[POSITION], errors="coerce").to_numpy(dtype=np.float64)
             whole = np.isfinite(numbers) & (np.floor(numbers) == numbers) & (numbers >= 0)
@@ -154,6 +162,14 @@ class TrainedModel:
                 f"model {self.name!r}: {'; '.join(problems)}. Found the columns {columns}; it "
                 f"reads {', '.join([TEXT, *self.columns])}"
             )
+
+
+def _as_text(values: pd.Series) -> pd.Series:
+    """Return values as text; most are already, and pandas takes its time to find that out."""
+    plain = values.tolist()
+    if all(type(value) is str for value in plain):
+        return pd.Series(plain, index=values.index, dtype=object)
+    return values.astype(str).astype(object)
 
 
 def _rows(what: str, bad: np.ndarray[Any, np.dtype[np.bool_]]) -> list[str]:

@@ -21,6 +21,8 @@ from sitrepbench.models.keywords import LEXICON_FOLDER, KeywordRules
 DOCUMENT_READERS = (Context, HandMadeCues, ChainCRF)
 #: Packages whose parts take every row by itself, unless they are named above.
 _ROW_BY_ROW = ("sklearn", "numpy", "scipy", "sitrepbench", "builtins", "pandas")
+#: Where functions hold what is no attribute of theirs by ``__dict__``.
+_HELD = ("func", "args", "keywords", "__func__", "__self__")
 #: Where a shipped name of a part's ``lexicon`` is looked up.
 LEXICONS = {KeywordRules: LEXICON_FOLDER, HandMadeCues: CUE_FOLDER}
 
@@ -28,13 +30,13 @@ LEXICONS = {KeywordRules: LEXICON_FOLDER, HandMadeCues: CUE_FOLDER}
 def parts_of(fitted: Any) -> Iterator[Any]:
     """Yield every object that hangs on a fitted pipeline by attributes, lists and mappings, once.
 
-    Arrays, texts and numbers are not looked into.
+    Texts, numbers and arrays of them are not looked into.
     """
     seen: set[int] = set()
     waiting = [fitted]
     while waiting:
         value = waiting.pop()
-        if isinstance(value, (str, bytes, int, float, np.ndarray, type(None), type)):
+        if isinstance(value, (str, bytes, int, float, type(None), type)):
             continue
         if id(value) in seen:
             continue
@@ -42,11 +44,16 @@ def parts_of(fitted: Any) -> Iterator[Any]:
         if isinstance(value, Mapping):
             # A vocabulary is a mapping of a hundred thousand numbers.
             waiting += [item for item in value.values() if not isinstance(item, (int, float, str))]
+        elif isinstance(value, np.ndarray):
+            if value.dtype.hasobject:
+                waiting += [item for item in value.ravel().tolist() if not isinstance(item, str)]
         elif isinstance(value, (list, tuple, set, frozenset)):
             waiting += [item for item in value if not isinstance(item, (int, float, str))]
         else:
             yield value
             waiting += getattr(value, "__dict__", {}).values()
+            # Of partial functions and bound methods.
+            waiting += [getattr(value, name, None) for name in _HELD]
 
 
 def reads_documents(pipeline: Pipeline) -> bool:

@@ -27,6 +27,8 @@ SKOPS_FILE, PICKLE_FILE = "model.skops", "model.pkl"
 #: The most bytes that the members of a skops file may unpack to, and the most members.
 MOST_UNPACKED = 4 * 2**30
 MOST_MEMBERS = 100_000
+#: The most bytes of the schema, of which Python's objects take about ten times as many.
+MOST_SCHEMA = 2**30
 
 #: How many types a message names.
 _NAMED = 20
@@ -173,10 +175,20 @@ def _checked_schema(data: bytes, where: str) -> bytes:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
             unpacked = sum(member.file_size for member in members)
+            # Sparse matrices are archives within the archive.
+            for member in members:
+                if member.filename.endswith(".npz") and unpacked <= MOST_UNPACKED:
+                    with zipfile.ZipFile(io.BytesIO(archive.read(member))) as inner:
+                        unpacked += sum(part.file_size for part in inner.infolist())
             if unpacked > MOST_UNPACKED or len(members) > MOST_MEMBERS:
                 raise DataError(
                     f"{where}: {len(members):,} members that unpack to {unpacked:,} bytes; at "
                     f"most {MOST_MEMBERS:,} and {MOST_UNPACKED:,} are read"
+                )
+            schema = archive.getinfo("schema.json").file_size
+            if schema > MOST_SCHEMA:
+                raise DataError(
+                    f"{where}: a schema of {schema:,} bytes; at most {MOST_SCHEMA:,} are read"
                 )
             # zipfile reads no more of a member than its header tells.
             return archive.read("schema.json")

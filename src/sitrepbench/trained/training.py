@@ -279,10 +279,12 @@ def _facts(
         labels={label: int(counts.get(label, 0)) for label in training.labels},
         n_rows=len(rows),
         n_documents=int(rows[DOCUMENT_ID].nunique()),
+        n_evaluated=max(len(cell.train) for cell in prepared.plan.cells),
         summaries=summaries,
         calibrations={part: one for part, one in found.items() if one is not None},
         looks=record.looks,
         settings=manifest["settings"],
+        calibrator={} if fitted.calibrator is None else fitted.calibrator.told,
         versions={"python": manifest["python"], **manifest["versions"]},
         reads=[TEXT, *model.columns],
         reads_documents=model.reads_documents,
@@ -310,5 +312,5 @@ def _licence(config: Mapping[str, Any], name: str) -> dict[str, str]:
     if given is None and name not in shipped_names():
         return {}
     card = load_card(Path(given) if given is not None else shipped_card(name))
-    told = {"licence": card.licence, "attribution": card.attribution, "citation": card.citation}
-    return {field: text for field, text in told.items() if text}
+    named = ("language", "licence", "attribution", "citation")
+    return {field: str(text) for field in named if (text := getattr(card, field))}

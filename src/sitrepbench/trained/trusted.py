@@ -3,12 +3,15 @@
 Every one is spelled out. skops builds an object without calling its ``__init__`` and sets its
 attributes; so each type here was read for what its attributes can do. A type that is not here is
 refused, also one of this program's: the prefix of a module says nothing about what lies in it.
+
+A fine-tuned network names an encoder too, but reads nothing from there once it is fitted: it holds
+its weights as safetensors, which `sitrepbench.finetuning.network.unpacked` takes for anybody's.
 """
 
 from __future__ import annotations
 
 #: This program's own transformers, models and values, and a function from a text to a text. Those
-#: that name an encoder are left out on purpose: it is a folder or a name on a hub, and a model
+#: that read an encoder are left out on purpose: it is a folder or a name on a hub, and a model
 #: could have anything read from there; they are trusted by name (``--trust``).
 OWN = frozenset(
     {
@@ -17,6 +20,7 @@ OWN = frozenset(
         "sitrepbench.features.latent.LatentSemantics",
         "sitrepbench.features.tweets.clean_tweet",
         "sitrepbench.features.union.SideBySide",
+        "sitrepbench.finetuning.classifier.FineTuned",
         "sitrepbench.models.calibrated.Calibrated",
         "sitrepbench.models.centroid.CosineCentroid",
         "sitrepbench.models.chain_crf.ChainCRF",
