@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load as load_weights
 from safetensors.torch import load_model, save_model
 from safetensors.torch import save as save_weights
@@ -103,7 +104,7 @@ def load_pretrained(
                 **_LOCAL,
             )
             return OwnHead(model), tokenizer
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         why = str(error).strip().partition("\n")[0]
         raise ConfigError(f"{folder}: no encoder that transformers can read: {why}") from error
 
@@ -161,7 +162,7 @@ def unpacked(files: Mapping[str, bytes]) -> tuple[nn.Module, Any]:
             else:
                 network = OwnHead(AutoModelForSequenceClassification.from_config(config))
             load_model(network.float(), folder / WEIGHTS_FILE)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         why = str(error).strip().partition("\n")[0]
         raise ModelError(f"the fine-tuned model's files are damaged: {why}") from error
     return network.eval(), tokenizer

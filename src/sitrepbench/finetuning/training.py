@@ -24,7 +24,7 @@ from sklearn.metrics import f1_score
 from torch import Tensor, nn
 
 from sitrepbench.errors import ConfigError, ModelError
-from sitrepbench.finetuning.curves import CurveFile
+from sitrepbench.finetuning.curves import CURVE_FILE, CurveFile, read_points
 from sitrepbench.finetuning.network import (
     PooledClassifier,
     answers,
@@ -159,11 +159,10 @@ class Training:
         """Train, or go on with training, and return how it went."""
         with pinned(self.device):
             watched = {} if self._resumed() else self._start()
-            if not watched and self.progress.step == 0 and len(self.dev.codes):
-                watched = self._watched()
             curve = CurveFile(self.folder, after=self.progress.step)
-            if watched:
-                curve.add(step=0, epoch=0, **watched)
+            if len(self.dev.codes) and not read_points(self.folder / CURVE_FILE):
+                # Killed between its first state and the curve's first point, it lacks that.
+                curve.add(step=0, epoch=0, **(watched or self._watched()))
             while not self._is_over():
                 self._epoch(curve)
             read_trained(self.network, self._best_file(self.progress.best_epoch))

@@ -21,6 +21,9 @@ from sitrepbench.trained.parts import parts_of
 MAX_WORDS = 50_000
 #: For a term that the vocabulary lacks.
 _ABSENT = -1
+#: scikit-learn's own pattern.
+_PLAIN_WORDS = r"(?u)\b\w\w+\b"
+_get: Callable[[dict[str, int], str, int], int] = dict.get
 
 #: Adds a text's terms, as places in the vocabulary or `_ABSENT`, to an array.
 _Adder = Callable[["array[int]", Any], None]
@@ -31,6 +34,8 @@ class _FrozenCounts:
 
     def _count_vocab(self, raw_documents: Iterable[Any], fixed_vocab: bool) -> tuple[Any, Any]:
         if not fixed_vocab:
+            self.__dict__.pop("_sitrepbench_pairs", None)
+            self.__dict__.pop("_sitrepbench_words", None)
             grown: tuple[Any, Any] = super()._count_vocab(  # type: ignore[misc]
                 raw_documents, fixed_vocab
             )
@@ -100,6 +105,8 @@ def _word_adder(vectorizer: Any) -> _Adder:
     prepare, split = vectorizer.build_preprocessor(), vectorizer.build_tokenizer()
     stop_words = vectorizer.get_stop_words()
     shortest, longest = vectorizer.ngram_range
+    pairs = _pairs(vectorizer) if shortest <= 2 <= longest else None
+    nothing: dict[str, int] = {}
 
     def add(terms: array[int], text: Any) -> None:
         words = split(prepare(decode(text)))
@@ -107,11 +114,33 @@ def _word_adder(vectorizer: Any) -> _Adder:
             words = [word for word in words if word not in stop_words]
         if shortest == 1:
             terms.extend(map(find, words, repeat(_ABSENT)))
-        for n_words in range(max(shortest, 2), longest + 1):
+        if pairs is not None:
+            after = map(pairs.get, words, repeat(nothing))
+            terms.extend(map(_get, after, words[1:], repeat(_ABSENT)))
+        for n_words in range(max(shortest, 2 if pairs is None else 3), longest + 1):
             grams = zip(*(words[start:] for start in range(n_words)), strict=False)
             terms.extend(map(find, map(" ".join, grams), repeat(_ABSENT)))
 
     return add
+
+
+def _pairs(vectorizer: Any) -> dict[str, dict[str, int]] | None:
+    """Return the second words of pairs by the first, so that no pair of a text must be written.
+
+    None where a word could have a space in it.
+    """
+    if vectorizer.tokenizer is not None or vectorizer.token_pattern != _PLAIN_WORDS:
+        return None
+    kept: dict[str, dict[str, int]] | None = vectorizer.__dict__.get("_sitrepbench_pairs")
+    if kept is not None:
+        return kept
+    found: dict[str, dict[str, int]] = {}
+    for term, place in vectorizer.vocabulary_.items():
+        words = term.split(" ")
+        if len(words) == 2:
+            found.setdefault(words[0], {})[words[1]] = place
+    vectorizer.__dict__["_sitrepbench_pairs"] = found
+    return found
 
 
 def _inside_words_adder(vectorizer: Any) -> _Adder:
