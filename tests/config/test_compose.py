@@ -23,14 +23,19 @@ def options(group: str) -> list[str]:
     return sorted(file.stem for file in (resource_folder("conf") / group).glob("*.yaml"))
 
 
+#: What has to be given with a choice.
+NEEDED = {
+    ("dataset", "table"): [TABLE],
+    ("dataset", "humaid"): ["dataset.path=files", "dataset.event=flood"],
+    ("dataset", "huggingface"): ["dataset.path=somewhere"],
+}
 EVERY_CHOICE = [(group, name) for group in GROUPS for name in options(group)]
 
 
 @pytest.mark.parametrize(("group", "name"), EVERY_CHOICE)
 def test_every_choice_composes_and_is_checked(group: str, name: str) -> None:
     given = [f"{group}={name}"] if group == "dataset" else [TABLE, f"{group}={name}"]
-    if (group, name) == ("dataset", "table"):
-        given.append(TABLE)
+    given += NEEDED.get((group, name), [])
     assert check_config(compose(given)).names[group] == name
 
 

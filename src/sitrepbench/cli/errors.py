@@ -26,6 +26,7 @@ from sitrepbench.errors import ConfigError, DataError, SitrepBenchError, Trackin
 from sitrepbench.parts import shown_part
 from sitrepbench.report.errors import errors_dict, print_errors
 from sitrepbench.report.errors_page import PAGE_FILE, write_errors
+from sitrepbench.reuse.embeddings import embeddings_kept_in
 from sitrepbench.store.record import RunRecord
 from sitrepbench.told import ADHOC
 from sitrepbench.tracking.settings import TrackingSettings
@@ -55,7 +56,8 @@ def errors_command(parsed: argparse.Namespace) -> int:
         annotators=annotators,
     )
     if parsed.top_features:
-        analysis = replace(analysis, features=features_of(record, part))
+        with embeddings_kept_in(Path(parsed.results_dir).expanduser()):
+            analysis = replace(analysis, features=features_of(record, part))
     if parsed.json:
         plain = errors_dict(analysis, n_examples=parsed.examples)
         print(json.dumps(plain, indent=1, ensure_ascii=False))

@@ -120,6 +120,7 @@ def _made(
     config: RunConfig, parsed: argparse.Namespace, output: Path
 ) -> tuple[TrainedModel, RunRecord]:
     from sitrepbench.cli.progress import cells_progress
+    from sitrepbench.reuse.embeddings import embeddings_kept_in
     from sitrepbench.reuse.memory import FittedFeatures
     from sitrepbench.runs import obtain, prepare
     from sitrepbench.store.results import ResultsStore
@@ -142,7 +143,10 @@ def _made(
         trust=tuple(parsed.trust),
         overwrite=parsed.overwrite,
     )
-    with cells_progress("fitting on all training rows") as on_cell:
+    with (
+        cells_progress("fitting on all training rows") as on_cell,
+        embeddings_kept_in(store.folder),
+    ):
         model = train(
             prepared,
             obtained.record,
