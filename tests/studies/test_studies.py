@@ -45,6 +45,7 @@ TINY = {
     "humaid": ["tuner.grid={C: [0.1, 1.0]}"],
     "pretrained": ["tuner.trials=1", "tuner.n_folds=2", "model=label_description,knn,mlp"],
     "pretrained_features": ["tuner.trials=1", "tuner.n_folds=2"],
+    "finetuned": ["model=finetuned", "model.epochs=1", "model.dev_share=0", "model.tuned_layers=1"],
 }
 #: Runs of each study as committed.
 SIZES = {
@@ -58,6 +59,7 @@ SIZES = {
     "humaid": 6,
     "pretrained": 7,
     "pretrained_features": 6,
+    "finetuned": 3,
 }
 
 
@@ -146,6 +148,7 @@ def test_only_declared_studies_read_a_test_split() -> None:
         "humaid",
         "pretrained",
         "pretrained_features",
+        "finetuned",
     }
 
 
@@ -241,6 +244,7 @@ def parts(records: Sequence[dict[str, Any]]) -> set[str]:
         ("humaid", 6, {"test"}),
         ("pretrained", 3, {"dev", "test", "test_ood"}),
         ("pretrained_features", 6, {"dev", "test", "test_ood"}),
+        pytest.param("finetuned", 1, {"dev", "test", "test_ood"}, marks=pytest.mark.slow),
         pytest.param("baselines", 23, {"dev", "test", "test_ood"}, marks=pytest.mark.slow),
     ],
 )
@@ -251,7 +255,7 @@ def test_a_study_runs_on_a_tiny_dataset(
     wanted: set[str],
     require: Callable[[bool, str], None],
 ) -> None:
-    if study.startswith("pretrained"):
+    if study.startswith(("pretrained", "finetuned")):
         there = importlib.util.find_spec("sentence_transformers") is not None
         require(there, "it needs the extra: pip install 'sitrepbench[embeddings]'")
     records = run_study(study, TINY[study])
