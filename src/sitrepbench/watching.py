@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from sitrepbench.errors import ModelError
+from sitrepbench.errors import ModelError, SitrepBenchError
 from sitrepbench.reuse.embeddings import embeddings_counted
 
 
@@ -16,8 +16,9 @@ def blaming(name: str, where: str) -> Iterator[None]:
     """Turn whatever goes wrong into an error that says what failed, and on which cell."""
     try:
         yield
-    except ModelError as error:
-        raise ModelError(f"{where}: {error}") from error
+    except SitrepBenchError as error:
+        # Whose fault it is stays as it was told, and with it the exit code.
+        raise type(error)(f"{where}: {error}") from error
     except (Exception, SystemExit) as error:  # a model is anybody's code
         raise ModelError(f"{name} failed ({where}): {type(error).__name__}: {error}") from error
 

@@ -101,6 +101,21 @@ def test_bad_input_leaves_no_file(folder: Path, capsys: pytest.CaptureFixture[st
     ]
 
 
+def test_messages_name_the_options_that_the_command_has(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "western.csv").write_bytes(b"document_id,text\nd,caf\xe9\n")
+    (folder / "long.csv").write_text(f"document_id,text\nd,{'word ' * 900}\n")
+    export = ["annotation", "export", "--output", "tasks.json"]
+    assert main([*export, "western.csv"]) == 4
+    assert main([*export, "long.csv"]) == 4
+    assert main([*export, "western.csv", "--encoding", "cp9"]) == 3
+    told = capsys.readouterr().err
+    assert "dataset." not in told
+    assert told.count("--encoding") == 2
+    assert main([*export, "western.csv", "--encoding", "cp1252"]) == 0
+
+
 def test_agreement_fits_the_terminal_and_lists_disagreements(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

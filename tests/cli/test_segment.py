@@ -119,6 +119,16 @@ def test_an_unknown_encoding(folder, capfd):
     assert "--encoding: unknown encoding 'utf-9'" in capfd.readouterr().err
 
 
+def test_standard_output_by_another_name_is_not_replaced(folder, tmp_path):
+    script = "import sys; from sitrepbench.cli import main; sys.exit(main(sys.argv[1:]))"
+    into = tmp_path / "all.csv"
+    into.write_text("kept\n")
+    with into.open("a") as stream:
+        command = ["data", "segment", str(folder), "--output", "/dev/stdout"]
+        subprocess.run([sys.executable, "-c", script, *command], stdout=stream, check=True)
+    assert into.read_text().splitlines()[:2] == ["kept", "document_id,position,text,kind"]
+
+
 def test_a_device_is_written_to_and_not_replaced(folder, tmp_path):
     if not hasattr(os, "mkfifo"):
         pytest.skip("named pipes are of POSIX")

@@ -176,6 +176,21 @@ def test_the_time_of_found_vectors_is_told_as_it_was(tmp_path: Path) -> None:
     assert tally.spared_seconds >= 0.3
 
 
+def test_a_vector_that_is_taken_twice_spares_its_time_once(tmp_path: Path) -> None:
+    with embeddings_kept_in(tmp_path) as begun:
+        for _ in range(2):
+            asked(TEXTS, Encoder(seconds=0.3))
+    assert begun.taken == 3
+    assert begun.spared_seconds <= 0  # a run by itself has its own vectors, too
+    with embeddings_kept_in(tmp_path) as once:
+        asked(TEXTS, Encoder())
+    with embeddings_kept_in(tmp_path) as twice:
+        asked(TEXTS, Encoder())
+        asked(TEXTS[:1], Encoder())
+    assert (once.taken, twice.taken) == (3, 4)
+    assert twice.spared_seconds == pytest.approx(once.spared_seconds)
+
+
 def test_without_a_store_vectors_are_held_in_memory_within_bounds() -> None:
     encoder = Encoder()
     with embeddings_counted() as tally:

@@ -11,6 +11,7 @@ REMEDIES = MappingProxyType(
     {
         **REMEDIES_WITHOUT_OPTIONS,
         "missing_column": "name the columns as docs/annotation.md lists them",
+        "long_text": "a row is one sentence: split it (articles: `sitrepbench data segment`)",
         "empty_file": "give a file with at least one sentence",
         "invalid_json": "give the file as Label Studio exported it: Export > JSON or JSON-MIN",
         "not_an_export": "export from Label Studio with Export > JSON or JSON-MIN; other tools' "
@@ -24,5 +25,15 @@ REMEDIES = MappingProxyType(
         "conflicting_task": "delete the task that is wrong, or give the sentence another id",
         "conflicting_rows": "give all rows of a sentence the same document, position and text",
         "unknown_status": "write labelled, skipped or open",
+    }
+)
+_EXPORT = "`sitrepbench annotation export` also takes --encoding NAME"
+#: The same for tables of sentences, which may have another encoding on their way out.
+SENTENCE_REMEDIES = MappingProxyType(
+    {
+        **REMEDIES,
+        "byte_order_mark": f"save the file as UTF-8 without the mark; {_EXPORT}",
+        "invalid_utf8": f"save the file as UTF-8; {_EXPORT}, such as cp1252",
+        "invalid_encoding": f"save the file as UTF-8; {_EXPORT}",
     }
 )

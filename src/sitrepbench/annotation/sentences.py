@@ -11,7 +11,7 @@ import pandas as pd
 
 from sitrepbench.annotation.answers import Answer, answers_frame, row_answers
 from sitrepbench.annotation.names import ANNOTATOR, ANSWER_COLUMNS, SENTENCE_COLUMNS
-from sitrepbench.annotation.problems import REMEDIES
+from sitrepbench.annotation.problems import SENTENCE_REMEDIES
 from sitrepbench.annotation.tables import named_path
 from sitrepbench.data.dataset import (
     CLUSTER,
@@ -27,7 +27,7 @@ from sitrepbench.data.dataset import (
 from sitrepbench.data.fields import DEFAULT_NAMES, text_values
 from sitrepbench.data.problems import ProblemReport, shown
 from sitrepbench.data.readers import format_of, read_bytes, read_rows
-from sitrepbench.data.rows import Rows
+from sitrepbench.data.rows import Rows, check_encoding
 from sitrepbench.data.validation import TableRules, verified_dataset
 from sitrepbench.errors import ConfigError, DataError, closest, did_you_mean
 from sitrepbench.labels import LABELS
@@ -107,8 +107,9 @@ def read_sentences(
     ConfigError
         When an argument does not make sense.
     """
+    check_encoding(encoding, option="--encoding")
     rules = TableRules(labels=tuple(labels))
-    report = ProblemReport(str(path), remedies=REMEDIES)
+    report = ProblemReport(str(path), remedies=SENTENCE_REMEDIES)
     rows = read_rows_of(path, report=report, format=format, encoding=encoding)
     if rows is None:
         report.raise_if_any()

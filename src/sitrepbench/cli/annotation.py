@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 DESCRIPTION = """\
-Sentences to Label Studio and back, several annotators kept apart. docs/annotation.md
-tells the whole way.
+Sentences to Label Studio and back, several annotators kept apart.
+docs/annotation.md tells the whole way.
 
   sitrepbench annotation config --output labelling.xml
   sitrepbench annotation export sentences.csv --output tasks.json

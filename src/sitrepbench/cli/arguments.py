@@ -5,21 +5,32 @@ from __future__ import annotations
 import argparse
 import math
 
+#: Names of standard output. As a file, what it leads to would be replaced, and `>>` lose its rows.
+_STANDARD_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+
 
 def port(text: str) -> int:
     """Return a port of this machine."""
-    value = int(text)
-    if not 1 <= value <= 65535:
+    value = _whole(text)
+    if value is None or not 1 <= value <= 65535:
         raise argparse.ArgumentTypeError(f"{text}: a port from 1 to 65535 is expected")
     return value
 
 
 def count(text: str) -> int:
     """Return a whole number from 1."""
-    value = int(text)
-    if value < 1:
+    value = _whole(text)
+    if value is None or value < 1:
         raise argparse.ArgumentTypeError(f"{text}: a whole number from 1 is expected")
     return value
+
+
+def _whole(text: str) -> int | None:
+    """Return a whole number, None where it is none: argparse would tell a function's name."""
+    try:
+        return int(text)
+    except ValueError:
+        return None
 
 
 def days(text: str) -> float:
@@ -36,6 +47,15 @@ def share(text: str) -> float:
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"{text}: a number over 0 and up to 1 is expected")
     return value
+
+
+def output_name(text: str) -> str:
+    """Return the name of an output; ``-`` for every name of standard output.
+
+    >>> output_name("labelled.csv"), output_name("/dev/stdout")
+    ('labelled.csv', '-')
+    """
+    return "-" if text in _STANDARD_OUTPUT else text
 
 
 def add_store(parser: argparse.ArgumentParser) -> None:

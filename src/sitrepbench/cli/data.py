@@ -137,7 +137,7 @@ def audit_command(parsed: argparse.Namespace) -> int:
 def _hashing_progress(total: int) -> Any:
     from sitrepbench.cli.progress import cells_progress
 
-    return cells_progress(f"comparing {total} sentences")
+    return cells_progress(f"comparing {total} sentences", unit="sentences")
 
 
 def _print_stats(dataset: Dataset, statistics: DatasetStatistics, agreement: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from sitrepbench.cli.arguments import add_store, count
+from sitrepbench.cli.arguments import add_store, count, output_name
 
 DESCRIPTION = """\
 Label the sentences of a file with a trained model: the same rows in the same
@@ -13,7 +13,7 @@ order, with the columns 'predicted' and 'p_<label>'. Memory does not grow with
 the file.
 
   sitrepbench predict model sentences.csv --output labelled.csv
-  sitrepbench data segment articles/ | sitrepbench predict model - > labelled.csv
+  sitrepbench data segment articles/ | sitrepbench predict model - > out.csv
 """
 EPILOG = """\
 Formats: text (a sentence per line; comes out as CSV, or with --output-format
@@ -40,7 +40,12 @@ def add_predict(commands: Any) -> None:
     )
     predict.add_argument("file", metavar="FILE", help="the sentences; - for standard input")
     predict.add_argument(
-        "-o", "--output", default="-", metavar="FILE", help="where to (default: standard output)"
+        "-o",
+        "--output",
+        type=output_name,
+        default="-",
+        metavar="FILE",
+        help="where to (default: standard output)",
     )
     predict.add_argument(
         "--format", choices=FORMATS, help="of the input (default: as its name tells; - is csv)"

@@ -59,6 +59,7 @@ def reproduce_command(parsed: argparse.Namespace) -> int:
         jobs, searches = _refitted(jobs, known, study)
     if asked.update:
         _check_searches(searches, known, study)
+    _check_data(jobs)
     console = Console(stderr=bool(parsed.json))
     outcome = Outcome(study, known, asked, console, searches)
     code = _run(jobs, outcome, _words(parsed), console, parsed.config_dir)
@@ -67,6 +68,13 @@ def reproduce_command(parsed: argparse.Namespace) -> int:
     if code not in (DONE, FAILED):
         return code
     return DONE if outcome.good else FAILED
+
+
+def _check_data(jobs: Sequence[StudyJob]) -> None:
+    """Tell once, before anything runs, that files which the user has to bring are not there."""
+    for job in jobs[:1]:
+        if "path" in job.config.tree["dataset"]:
+            job.config.build("dataset")
 
 
 def _expectations(study: StudyFiles, *, update: bool) -> tuple[Expectations | None, str]:

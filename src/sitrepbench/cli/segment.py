@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import Any
 
+from sitrepbench.cli.arguments import output_name
+
 #: Lines of the sites around the articles that a note quotes.
 QUOTED = 3
 
@@ -29,7 +31,11 @@ def add_segment(tasks: Any) -> None:
     )
     segment.add_argument("paths", nargs="+", metavar="PATH", help="a file or a folder")
     segment.add_argument(
-        "--output", metavar="FILE", help="write to this file (default: standard output)"
+        "--output",
+        type=output_name,
+        default="-",
+        metavar="FILE",
+        help="write to this file (default: standard output)",
     )
     segment.add_argument(
         "--format",
@@ -56,12 +62,13 @@ def segment_command(parsed: argparse.Namespace) -> int:
 
     format = parsed.format
     if format is None:
-        named = str(parsed.output or "").casefold()
+        named = parsed.output.casefold()
         format = "jsonl" if named.endswith((".jsonl", ".ndjson")) else "csv"
+    output = None if parsed.output == "-" else parsed.output
     with cells_progress("segmenting", unit="articles") as on_article:
         done = write_segments(
             parsed.paths,
-            output=parsed.output,
+            output=output,
             format=format,
             encoding=parsed.encoding,
             everything=parsed.all,
@@ -75,7 +82,7 @@ def segment_command(parsed: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     told = f"{_counted(done.n_articles, 'article')}, {_counted(done.n_sentences, 'sentence')}"
-    print(told + (f": {parsed.output}" if parsed.output else ""), file=sys.stderr)
+    print(told + (f": {output}" if output else ""), file=sys.stderr)
     return 0
 
 

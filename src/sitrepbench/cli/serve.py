@@ -12,9 +12,9 @@ from sitrepbench.cli.train import add_loading_rules
 
 DEFAULT_PORT = 5005
 _TELLS = """\
-Serve a trained model over HTTP: MLflow's own scoring server (/invocations, /ping) with a limit
-on the size of a request. It has no passwords and no encryption: leave it on this machine, or put
-a server in front that has both.
+Serve a trained model over HTTP: MLflow's own scoring server (/invocations,
+/ping) with a limit on the size of a request. It has no passwords and no
+encryption: leave it on this machine, or put a server in front that has both.
 """
 
 
@@ -26,7 +26,9 @@ def add_serve(commands: Any) -> None:
         description=_TELLS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    serve.add_argument("model", help="the folder of 'sitrepbench train', or models:/NAME/VERSION")
+    serve.add_argument(
+        "model", help="the folder of 'sitrepbench train', or an MLflow URI (models:/..., runs:/...)"
+    )
     serve.add_argument("--host", default="127.0.0.1", help="(default: %(default)s)")
     serve.add_argument("--port", type=port, default=DEFAULT_PORT, help="(default: %(default)s)")
     serve.add_argument(

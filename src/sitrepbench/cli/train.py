@@ -16,14 +16,16 @@ if TYPE_CHECKING:
     from sitrepbench.trained.model import TrainedModel
 
 _TELLS = """\
-Fit one configuration on all its training data, and write a folder that can be handed over:
-model, card, checksums, pinned requirements. Its scores are those of the same configuration's run,
-which is taken from the results store or computed first. Never trains on a test split.
+Fit one configuration on all its training data, and write a folder that can be
+handed over: model, card, checksums, pinned requirements. Its scores are those
+of the same configuration's run, which is taken from the results store or
+computed first. Never trains on a test split.
 """
 _EXAMPLES = """\
   sitrepbench train model=linear_svm dataset=sitrep protocol=grouped_cv \\
     calibrator=temperature --output reports-model
-  sitrepbench train model=crf dataset=table dataset.path=my.csv --output m --register reports
+  sitrepbench train model=crf dataset=table dataset.path=my.csv \\
+    --output my-model --register reports
 """
 
 
@@ -144,7 +146,7 @@ def _made(
         overwrite=parsed.overwrite,
     )
     with (
-        cells_progress("fitting on all training rows") as on_cell,
+        cells_progress("fitting on all training rows", unit="model") as on_cell,
         embeddings_kept_in(store.folder),
     ):
         model = train(

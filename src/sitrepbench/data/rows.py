@@ -54,6 +54,27 @@ class Rows:
         return f"row {self.numbers[index]}" + ("" if line is None else f" (line {line})")
 
 
+def check_encoding(encoding: str, *, option: str = "dataset.encoding") -> str:
+    """Return the name under which Python knows an encoding of text.
+
+    Raises
+    ------
+    ConfigError
+        When it knows none; the message names the option that gives it.
+    """
+    try:
+        name = codecs.lookup(encoding).name
+        # Codecs such as base64 are known but do not give text; they say so on use.
+        with contextlib.suppress(UnicodeError):
+            b"0000".decode(name)
+    except (LookupError, ValueError) as error:
+        raise ConfigError(
+            f"{option}: unknown encoding {shown(encoding)}."
+            f"{did_you_mean(encoding, ENCODINGS)} Usual ones: {', '.join(ENCODINGS)}"
+        ) from error
+    return name
+
+
 def decode(data: bytes, encoding: str, report: ProblemReport) -> str | None:
     """Return the text of a file; bytes that are not UTF-8 stand in it as lone surrogates.
 
@@ -69,7 +90,7 @@ def decode(data: bytes, encoding: str, report: ProblemReport) -> str | None:
     ConfigError
         When the encoding is not known.
     """
-    canonical = _canonical_encoding(encoding)
+    canonical = check_encoding(encoding)
     if not data:
         report.add("empty_file", "the file has no bytes at all")
         return None
@@ -129,17 +150,3 @@ def has_character_flaws(values: Sequence[str]) -> bool:
     except UnicodeEncodeError:
         return True
     return False
-
-
-def _canonical_encoding(encoding: str) -> str:
-    try:
-        name = codecs.lookup(encoding).name
-        # Codecs such as base64 are known but do not give text; they say so on use.
-        with contextlib.suppress(UnicodeError):
-            b"0000".decode(name)
-    except (LookupError, ValueError) as error:
-        raise ConfigError(
-            f"dataset.encoding: unknown encoding {shown(encoding)}."
-            f"{did_you_mean(encoding, ENCODINGS)} Usual ones: {', '.join(ENCODINGS)}"
-        ) from error
-    return name

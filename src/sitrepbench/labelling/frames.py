@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def label_frame(
     text_column: str | None = None,
     probabilities: bool = True,
     allow_pickle: bool = False,
+    trust: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Return a table with what a model says of its rows in further columns.
 
@@ -42,8 +44,8 @@ def label_frame(
         The column of the sentences; by default ``text``, or ``sentence``.
     probabilities : bool
         Whether to add ``p_<label>`` where the model has them.
-    allow_pickle : bool
-        As in `sitrepbench.trained.load_trained`.
+    allow_pickle, trust
+        As in `sitrepbench.trained.load_trained`, for a model that is named by its folder.
 
     Returns
     -------
@@ -57,7 +59,10 @@ def label_frame(
         When a column is missing or there already, a text is missing or empty, or a model reads
         whole documents and the rows of one do not stand together.
     """
-    used = model if isinstance(model, TrainedModel) else _loaded(str(model), allow_pickle)
+    if isinstance(model, TrainedModel):
+        used = model
+    else:
+        used = _loaded(str(model), allow_pickle, tuple(trust))
     facts = ModelFacts.of(used)
     names = [str(name) for name in frame.columns]
     added = facts.added(probabilities=probabilities)
@@ -89,8 +94,8 @@ def label_frame(
 
 
 @lru_cache(maxsize=2)
-def _loaded(folder: str, allow_pickle: bool) -> TrainedModel:
-    model = load_trained(folder, allow_pickle=allow_pickle)
+def _loaded(folder: str, allow_pickle: bool, trust: tuple[str, ...]) -> TrainedModel:
+    model = load_trained(folder, allow_pickle=allow_pickle, trust=trust)
     freeze_vocabularies(model.pipeline)
     return model
 

@@ -12,7 +12,7 @@ import hashlib
 import sqlite3
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -55,8 +55,9 @@ class EmbeddingTally:
     computed, taken : int
         Sentences that were encoded, and that were found in a store.
     spared_seconds : float
-        What encoding the found ones took when it was done, less the time of waiting for another
-        process that encoded them: what to add to a wall time to have that of a run by itself.
+        What encoding the found ones took when it was done, each counted once, less the time of
+        waiting for another process that encoded them: what to add to a wall time to have that of
+        a run by itself.
     notes : list of str
         What the disk refused.
     """
@@ -65,6 +66,20 @@ class EmbeddingTally:
     taken: int = 0
     spared_seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
+    _had: set[tuple[str, bytes]] = field(default_factory=set, init=False, repr=False, compare=False)
+
+    def add(
+        self, name: str, found: Mapping[bytes, float], computed: Sequence[bytes], waited: float
+    ) -> None:
+        """Count the sentences of one encoder that were found, with what each took, and computed.
+
+        One that was had before spares nothing: a run by itself encodes it once as well.
+        """
+        self.computed += len(computed)
+        self.taken += len(found)
+        fresh = (took for key, took in found.items() if (name, key) not in self._had)
+        self.spared_seconds += sum(fresh) - waited
+        self._had.update((name, key) for keys in (found, computed) for key in keys)
 
     def lines(self) -> list[str]:
         """Return what a run's record says of it; nothing where no embedding was asked for.
@@ -268,26 +283,22 @@ def vectors_of(
     rows = _Rows(len(places), dtype)
     found = rows.fill(places, store.find(list(by_key)))
     tallies = _TALLIES.get()
-    spared = found
+    absent: list[bytes] = []
+    waited = 0.0
     if rows.missing:
         started = time.perf_counter()
         with store.encoding():
             waited = time.perf_counter() - started
-            absent = [key for key, place in places.items() if not rows.there[place]]
             # Another process may have encoded them while this one waited.
-            spared += rows.fill(places, store.find(absent)) - waited
-            absent = [key for key in absent if not rows.there[places[key]]]
+            found |= rows.fill(places, store.find([key for key in places if key not in found]))
+            absent = [key for key in places if key not in found]
             absent.sort(key=lambda key: -len(by_key[key]))
             for part, vectors, notes in _encoded(absent, by_key, store, encode, batch_size):
                 rows.put([places[key] for key in part], vectors)
                 for tally in tallies:
                     tally.notes += notes
-            for tally in tallies:
-                tally.computed += len(absent)
-                tally.taken -= len(absent)
     for tally in tallies:
-        tally.taken += len(places)
-        tally.spared_seconds += spared
+        tally.add(name, found, absent, waited)
     return rows.values[[places[key] for key in keys]]
 
 
@@ -310,13 +321,13 @@ class _Rows:
 
     def fill(
         self, places: dict[bytes, int], found: Iterable[tuple[bytes, Vectors, float]]
-    ) -> float:
-        """Take in what was found; return the seconds that it took once."""
-        total = 0.0
+    ) -> dict[bytes, float]:
+        """Take in what was found; return the seconds that each took once."""
+        took = {}
         for key, vector, seconds in found:
             self.put([places[key]], vector[None, :])
-            total += seconds
-        return total
+            took[key] = seconds
+        return took
 
 
 def _encoded(
