@@ -71,9 +71,9 @@ def reproduce_command(parsed: argparse.Namespace) -> int:
 
 
 def _check_data(jobs: Sequence[StudyJob]) -> None:
-    """Tell once, before anything runs, that files which the user has to bring are not there."""
+    """Tell once, before anything runs, that the files which the user has to bring were not named."""
     for job in jobs[:1]:
-        if "path" in job.config.tree["dataset"]:
+        if job.config.tree["dataset"].get("path", "") is None:
             job.config.build("dataset")
 
 
