@@ -71,7 +71,7 @@ def reproduce_command(parsed: argparse.Namespace) -> int:
 
 
 def _check_data(jobs: Sequence[StudyJob]) -> None:
-    """Tell once, before anything runs, that the files which the user has to bring were not named."""
+    """Tell once, before anything runs, that files which the user has to bring were not named."""
     for job in jobs[:1]:
         if job.config.tree["dataset"].get("path", "") is None:
             job.config.build("dataset")
