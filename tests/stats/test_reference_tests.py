@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn.datasets import make_moons
@@ -158,6 +158,7 @@ def test_mcnemar_is_that_of_statsmodels(only_one: int, only_other: int) -> None:
     assert exact_p(only_one, only_other) == pytest.approx(expected, rel=1e-9)
 
 
+@settings(max_examples=25)  # statsmodels takes a tenth of a second for each
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
 def test_holm_is_that_of_statsmodels(p_values: list[float]) -> None:
     expected = multipletests(p_values, method="holm")[1]
