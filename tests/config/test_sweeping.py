@@ -168,7 +168,7 @@ def test_every_job_is_what_hydra_makes_of_it(
 
 
 @pytest.mark.slow
-@settings(PLAIN, max_examples=600)
+@settings(PLAIN, max_examples=150)
 @given(job=jobs())
 def test_every_one_of_many_jobs_is_what_hydra_makes_of_it(
     hydra: Hydra, master: DictConfig, composer: JobComposer, job: list[str]

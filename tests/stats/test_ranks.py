@@ -66,13 +66,10 @@ def test_rank_intervals_hold_all_true_ranks() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n_documents", [40, 100])
 @pytest.mark.parametrize("skills", [SPREAD, [0.0] * 6], ids=["spread", "equal"])
 @pytest.mark.parametrize("name", sorted(BY_NAME))
-def test_rank_intervals_hold_all_true_ranks_in_2000_corpora(
-    name: str, skills: list[float], n_documents: int
-) -> None:
-    held, _ = all_held(BY_NAME[name], skills, n_corpora=2000, n_documents=n_documents)
+def test_rank_intervals_hold_all_true_ranks_in_many_corpora(name: str, skills: list[float]) -> None:
+    held, _ = all_held(BY_NAME[name], skills, n_corpora=1000, n_documents=40)
     assert held >= 0.95
 
 
