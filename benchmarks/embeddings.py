@@ -23,8 +23,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
 from sitrepbench.data import load_shipped
+from sitrepbench.encoders import EMBEDDING
 from sitrepbench.features import Embeddings
-from sitrepbench.features.encoders import INSTALL, encoder_folder
 from sitrepbench.reuse.embeddings import embeddings_kept_in
 
 ROUNDS = 5
@@ -36,7 +36,7 @@ LIMIT = 1.05
 def main() -> None:
     """Print seconds, ratios and differing labels."""
     if util.find_spec("sentence_transformers") is None:
-        print(f"needs: {INSTALL}")
+        print(f"needs: {EMBEDDING.install}")
         return
     from sentence_transformers import SentenceTransformer
 
@@ -45,7 +45,7 @@ def main() -> None:
     frame = frame[frame["split"].isin(["train", "dev"])]
     frame = frame.iloc[np.linspace(0, len(frame) - 1, wanted).astype(int)].reset_index(drop=True)
     texts = list(frame["text"])
-    bare = SentenceTransformer(str(encoder_folder("packaged")), device="cpu")
+    bare = SentenceTransformer(str(EMBEDDING.folder("packaged")), device="cpu")
     features = Embeddings(device="cpu", batch_size=BATCH_SIZE).fit(frame)
     times: dict[str, list[float]] = {"bare": [], "cold": [], "warm": []}
     for turn in range(ROUNDS + 1):

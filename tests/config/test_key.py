@@ -115,8 +115,11 @@ def test_a_calibrator_counts_only_where_one_is_chosen(table: Path) -> None:
     assert key(table, "calibrator=platt") != key(table, "calibrator=platt", "calibrator.n_folds=3")
 
 
-def test_features_do_not_count_where_they_do_not_apply(table: Path) -> None:
-    assert key(table, "model=keyword_rules", "features=word") == key(table, "model=keyword_rules")
+@pytest.mark.parametrize("features", ["word", "embeddings", "embeddings_tfidf"])
+def test_features_do_not_count_where_they_do_not_apply(table: Path, features: str) -> None:
+    # Nor do their libraries, which need not even be installed.
+    chosen = prepared(table, "model=keyword_rules", f"features={features}").parts
+    assert chosen == prepared(table, "model=keyword_rules").parts
 
 
 def test_data_count_by_content_not_by_place(table: Path, tmp_path: Path) -> None:

@@ -205,17 +205,23 @@ def test_curves_say_what_happened(tiny_encoder: Path, tmp_path: Path) -> None:
     assert curves["step"].is_monotonic_increasing
 
 
-def test_points_behind_a_checkpoint_and_half_lines_are_dropped(tmp_path: Path) -> None:
-    curve = CurveFile(tmp_path, after=0)
+def test_points_behind_a_checkpoint_stand_once_and_half_lines_are_dropped(tmp_path: Path) -> None:
+    file = tmp_path / "curve.jsonl"
+    curve = CurveFile(tmp_path)
     for step in (1, 2, 3):
         curve.add(step=step, epoch=1, train_loss=1.0 / step)
-    with (tmp_path / "curve.jsonl").open("a") as file:
-        file.write('{"step": 4, "ep')
-    assert [point["step"] for point in read_points(tmp_path / "curve.jsonl")] == [1, 2, 3]
-    CurveFile(tmp_path, after=2).add(step=3, epoch=1, train_loss=0.5)
-    points = read_points(tmp_path / "curve.jsonl")
-    assert [(point["step"], point["train_loss"]) for point in points] == [
-        (1, 1.0),
-        (2, 0.5),
-        (3, 0.5),
-    ]
+    whole = file.read_text()
+    with file.open("a") as opened:
+        opened.write('{"step": 4, "ep')
+    assert [point["step"] for point in read_points(file)] == [1, 2, 3]
+    again = CurveFile(tmp_path)
+    assert file.read_text() == whole
+    # The killed process's last steps, done again, and what it had not come to.
+    again.add(step=3, epoch=1, train_loss=1.0 / 3)
+    again.add(step=3, epoch=1, dev_loss=0.5, dev_macro_f1=0.4)
+    again.add(step=4, epoch=2, train_loss=0.25)
+    added = file.read_text().removeprefix(whole)
+    assert file.read_text().startswith(whole)
+    assert added.count("\n") == 2
+    told = [(point["step"], "dev_loss" in point) for point in read_points(file)]
+    assert told == [(1, False), (2, False), (3, False), (3, True), (4, False)]

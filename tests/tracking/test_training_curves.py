@@ -33,7 +33,7 @@ def grow(folder: Path, steps: range, *, fit: str = "a") -> Path:
     """Add points to the curve of a fit of `RUN`, and return the folder of its fits."""
     fits = folder / SEARCHES / RUN.key / FITS
     (fits / fit).mkdir(parents=True, exist_ok=True)
-    curve = CurveFile(fits / fit, after=steps.start - 1)
+    curve = CurveFile(fits / fit)
     for step in steps:
         time.sleep(0.002)  # points of one step have times of their own
         curve.add(step=step, epoch=1, train_loss=1.0 / step, learning_rate=0.5)

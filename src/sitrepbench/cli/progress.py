@@ -31,7 +31,8 @@ def cells_progress(what: str, *, unit: str = "cells") -> Iterator[Callable[[floa
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _plain(console, what, unit)
+        with encoding_told(_plain(console, "encoding", "sentences")):
+            yield _plain(console, what, unit)
         return
     with Progress(
         TextColumn("{task.description}"),
@@ -75,6 +76,7 @@ def _plain(console: Console, what: str, unit: str) -> Callable[[float, int], Non
         nonlocal told
         if time.monotonic() - told >= QUIET_SECONDS:
             told = time.monotonic()
-            console.print(f"{what}: {done:.3g} of {total} {unit}", highlight=False)
+            shown = f"{done:.3g}" if isinstance(done, float) else f"{done}"
+            console.print(f"{what}: {shown} of {total} {unit}", highlight=False)
 
     return on_cell

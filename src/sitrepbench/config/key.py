@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -118,7 +118,8 @@ def key_parts(
         # A file that an estimator reads counts by its content, not by its path.
         for parameter in getattr(step, "content_parameters", ()):
             deciding[name].pop(parameter, None)
-    own_code = dict(sorted(_foreign_sources(config)))
+    targets = _deciding_targets(config, model)
+    own_code = dict(sorted(_foreign_sources(targets)))
     return {
         "config": deciding,
         "contents": contents,
@@ -128,10 +129,10 @@ def key_parts(
             **source_digests(),
             **_search_sources(tuning),
             **(_calibration_sources() if calibrated else {}),
-            **_chosen_sources(config),
+            **_chosen_sources(targets),
         },
         "own_code": own_code,
-        "versions": _versions(config, tuning),
+        "versions": _versions(targets, tuning),
     }
 
 
@@ -199,19 +200,24 @@ def _calibration_sources() -> Mapping[str, str]:
     return _digests(sorted((package / CALIBRATION_SOURCES).rglob("*.py")), package)
 
 
-def _chosen_sources(config: RunConfig) -> Mapping[str, str]:
+def _chosen_sources(targets: Collection[str]) -> Mapping[str, str]:
     """Return the sources of what is seldom chosen, where it is."""
     package = Path(sitrepbench.__file__).parent
     found: dict[str, str] = {}
     for beginning, folder in CHOSEN_SOURCES.items():
-        if _is_chosen(config, beginning):
+        if _is_chosen(targets, beginning):
             found |= _digests(sorted((package / folder).rglob("*.py")), package)
     return found
 
 
-def _is_chosen(config: RunConfig, beginning: str) -> bool:
-    targets = (target for group in DECIDING for target in _targets(config.tree[group]))
+def _is_chosen(targets: Collection[str], beginning: str) -> bool:
     return any(target.startswith(beginning) for target in targets)
+
+
+def _deciding_targets(config: RunConfig, model: Any) -> frozenset[str]:
+    """Return the targets of all that decides; of a model that reads sentences, no features."""
+    groups = [group for group in DECIDING if group != "features" or not reads_frame(model)]
+    return frozenset(target for group in groups for target in _targets(config.tree[group]))
 
 
 def _targets(node: Any) -> Iterator[str]:
@@ -225,14 +231,13 @@ def _targets(node: Any) -> Iterator[str]:
             yield from _targets(value)
 
 
-def _foreign_targets(config: RunConfig) -> set[str]:
-    named = {target for group in DECIDING for target in _targets(config.tree[group])}
-    return {target for target in named if not target.startswith("sitrepbench.")}
+def _foreign(targets: Collection[str]) -> list[str]:
+    return sorted(target for target in targets if not target.startswith("sitrepbench."))
 
 
-def _foreign_sources(config: RunConfig) -> Iterator[tuple[str, Mapping[str, str]]]:
+def _foreign_sources(targets: Collection[str]) -> Iterator[tuple[str, Mapping[str, str]]]:
     """Yield the digests of a user's own modules, which no version stands for."""
-    for target in _foreign_targets(config):
+    for target in _foreign(targets):
         if _distributions_of(target):
             continue
         located = locate(target)
@@ -288,14 +293,14 @@ def _distributions() -> Mapping[str, list[str]]:
     return metadata.packages_distributions()
 
 
-def _versions(config: RunConfig, tuning: Tuning | None) -> dict[str, str]:
+def _versions(targets: Collection[str], tuning: Tuning | None) -> dict[str, str]:
     names = set(_OWNERS.values())
     if tuning is not None and tuning.searches:
         names.update(getattr(tuning.tuner, "distributions", ()))
-    for target in _foreign_targets(config):
+    for target in _foreign(targets):
         names.update(_distributions_of(target))
     for beginning, libraries in CHOSEN_LIBRARIES.items():
-        if _is_chosen(config, beginning):
+        if _is_chosen(targets, beginning):
             names.update(libraries)
     return {name: _version(name) for name in sorted(names)}
 

@@ -18,18 +18,14 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from sitrepbench.data.dataset import TEXT
+from sitrepbench.encoders import EMBEDDING, PACKAGED
 from sitrepbench.errors import ConfigError, ModelError
-from sitrepbench.features.encoders import (
-    DISTRIBUTIONS,
-    PACKAGED,
-    check_installed,
-    encoder_digest,
-    encoder_folder,
-)
 from sitrepbench.features.tfidf import word_char_tfidf
 from sitrepbench.features.union import SideBySide
 from sitrepbench.reuse.embeddings import vectors_of
 
+#: What decides a vector beside the files and the settings.
+DISTRIBUTIONS = ("sentence-transformers", "tokenizers", "torch", "transformers")
 Device = Literal["auto", "cpu", "cuda"]
 Storage = Literal["float32", "float16"]
 #: The parameters of `Embeddings`; its content digest stands for those that decide vectors.
@@ -101,7 +97,7 @@ class Embeddings(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             When the packaged weights are damaged.
         """
         decide = {
-            "files": encoder_digest(self.model),
+            "files": EMBEDDING.digest(self.model),
             "normalize": self.normalize,
             "max_length": self.max_length,
             "prompt": self.prompt,
@@ -163,7 +159,9 @@ class Embeddings(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             raise ConfigError("embeddings: " + "; ".join(problems))
 
     def _encode(self, texts: list[str]) -> npt.NDArray[np.float32]:
-        encoder = _loaded(encoder_folder(self.model), _device(self.device))
+        encoder = _loaded(
+            EMBEDDING.folder(self.model), _device(self.device), EMBEDDING.digest(self.model)
+        )
         own = encoder.max_seq_length
         if self.max_length is not None:
             encoder.max_seq_length = self.max_length
@@ -184,7 +182,7 @@ class Embeddings(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 def _device(asked: str) -> str:
     """Return ``cpu`` or ``cuda``."""
-    check_installed()
+    EMBEDDING.check_installed()
     import torch
 
     if asked not in ("auto", "cpu", "cuda"):
@@ -199,8 +197,11 @@ def _device(asked: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _loaded(folder: Path, device: str) -> Any:
-    """Load an encoder once per process; libraries' bars and warnings are not shown."""
+def _loaded(folder: Path, device: str, digest: str) -> Any:
+    """Load an encoder once per process, and anew when its files' ``digest`` is another one.
+
+    Libraries' bars and warnings are not shown.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from sentence_transformers import SentenceTransformer

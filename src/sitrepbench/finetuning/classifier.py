@@ -18,8 +18,8 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import check_is_fitted
 
 from sitrepbench.data.dataset import DOCUMENT_ID, TEXT
+from sitrepbench.encoders import FINE_TUNING, PACKAGED
 from sitrepbench.errors import ModelError
-from sitrepbench.finetuning.encoders import check_installed, encoder_digest, encoder_folder
 from sitrepbench.finetuning.place import DONE_FILE, fit_folder, forget_older_weights
 from sitrepbench.finetuning.settings import check_settings
 from sitrepbench.models.folds import DocumentFolds
@@ -105,7 +105,7 @@ class FineTuned(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        encoder: str = "packaged",
+        encoder: str = PACKAGED,
         *,
         head: Literal["mean", "own"] = "mean",
         probe: bool = True,
@@ -157,8 +157,10 @@ class FineTuned(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ------
         ConfigError
             Without the extra, or when the encoder is not there.
+        ModelError
+            When the packaged weights are damaged.
         """
-        return encoder_digest(self.encoder)
+        return FINE_TUNING.digest(self.encoder)
 
     def fit(self, X: pd.DataFrame, y: Sequence[str]) -> Self:
         """Fine-tune on a sentence table (``text``, ``document_id``), or go on where it was killed.
@@ -171,7 +173,7 @@ class FineTuned(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             With one label only, too few documents, or settings that make no sense.
         """
         check_settings(self.get_params())
-        check_installed()
+        FINE_TUNING.check_installed()
         labels = np.asarray(y, dtype=object)
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
@@ -246,7 +248,7 @@ class FineTuned(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         with pinned(device):
             torch.manual_seed(seed_for("fine-tuning", seed=seed, epoch=0))
             network, tokenizer = networks.load_pretrained(
-                encoder_folder(self.encoder),
+                FINE_TUNING.folder(self.encoder),
                 len(self.classes_),
                 head=self.head,
                 dropout=self.dropout,
@@ -284,7 +286,7 @@ class FineTuned(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict_proba(self, X: pd.DataFrame) -> npt.NDArray[np.float64]:
         """Return the probabilities of every row's labels, shape (n_rows, n_classes)."""
         check_is_fitted(self, "files_")
-        check_installed()
+        FINE_TUNING.check_installed()
         if not len(X):
             return np.zeros((0, len(self.classes_)))
         from sitrepbench.finetuning import network as networks

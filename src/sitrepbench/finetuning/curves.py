@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,27 +21,37 @@ CURVE_COLUMNS = ("fit", "step", "epoch", "time", *MEASURES)
 class CurveFile:
     """Writes the points of one fit.
 
+    What a killed process measured behind its last checkpoint is measured again by the one that
+    goes on, with the same result: such a point stays as it was written, and shown, first.
+
     Parameters
     ----------
     folder : Path
         The fit's folder.
-    after : int
-        The step that the fit goes on from: points behind it were measured by a killed process,
-        and are measured again.
     """
 
-    def __init__(self, folder: Path, *, after: int) -> None:
+    def __init__(self, folder: Path) -> None:
         self._path = folder / CURVE_FILE
-        kept = [point for point in read_points(self._path) if point["step"] <= after]
+        kept = read_points(self._path)
+        self._there = {_what(point) for point in kept}
+        # A last line that was only half written goes.
         beside = self._path.with_suffix(".new")
         beside.write_text("".join(map(_line, kept)), encoding="utf-8")
         beside.replace(self._path)
 
     def add(self, *, step: int, epoch: int, **measured: float) -> None:
-        """Append a point; ``measured`` is named by `MEASURES`."""
+        """Append a point, if it is not there yet; ``measured`` is named by `MEASURES`."""
         point = {"step": step, "epoch": epoch, "time": round(time.time(), 3), **measured}
+        if _what(point) in self._there:
+            return
+        self._there.add(_what(point))
         with self._path.open("a", encoding="utf-8") as file:
             file.write(_line(point))
+
+
+def _what(point: Mapping[str, Any]) -> tuple[int, frozenset[str]]:
+    """Return what is measured by a point: its step, and the names of the measures."""
+    return point["step"], frozenset(point) & frozenset(MEASURES)
 
 
 def _line(point: dict[str, Any]) -> str:

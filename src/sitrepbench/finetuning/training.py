@@ -159,7 +159,7 @@ class Training:
         """Train, or go on with training, and return how it went."""
         with pinned(self.device):
             watched = {} if self._resumed() else self._start()
-            curve = CurveFile(self.folder, after=self.progress.step)
+            curve = CurveFile(self.folder)
             if len(self.dev.codes) and not read_points(self.folder / CURVE_FILE):
                 # Killed between its first state and the curve's first point, it lacks that.
                 curve.add(step=0, epoch=0, **(watched or self._watched()))
