@@ -58,6 +58,7 @@ PURE = [
     "trained/model.py",
     "labelling",
     "finetuning",
+    "encoders.py",
     "analysis/judged.py",
     "analysis/slices.py",
     "analysis/label_errors.py",

@@ -69,6 +69,7 @@ def test_a_group_that_is_worse_is_called_so_and_no_other() -> None:
     assert set(verdicts.drop(index="source", level="by")) == {""}
 
 
+@pytest.mark.slow
 def test_where_nothing_differs_hardly_any_corpus_gets_a_verdict() -> None:
     # Errors by document, as in news: some documents are hard as a whole.
     dataset = made_dataset(n_documents=40, length=10)

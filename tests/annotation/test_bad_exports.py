@@ -198,6 +198,7 @@ MINIMAL = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(content=st.lists(TASKS | MINIMAL | VALUES, max_size=3) | VALUES)
 def test_any_json_gives_a_result_or_a_report(
     tmp_path_factory: pytest.TempPathFactory, content: object

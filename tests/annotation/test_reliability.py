@@ -85,6 +85,7 @@ def test_kappa_by_pair_and_label_agrees_with_the_reference() -> None:
         assert (row["given_first"], row["given_second"]) == (sum(one), sum(two))
 
 
+@pytest.mark.slow
 def test_an_interval_is_the_jackknife_by_hand() -> None:
     said = drawn(2, n=120)
     documents = {f"s{at}": f"d{at % 12}" for at in range(120)}

@@ -134,6 +134,7 @@ def test_agreement_fits_the_terminal_and_lists_disagreements(
     assert [row["sentence_id"] for row in found["disagreements"]] == ["river-12:3", "river-14:0"]
 
 
+@pytest.mark.slow
 def test_agreement_of_the_corpus(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus = repository / "data" / "sitrep"
     command = ["data", "agreement", str(corpus / "annotations.csv"), "--json"]

@@ -143,6 +143,7 @@ def test_a_sound_study_has_no_issue(done: Place) -> None:
     assert found["SB045"]["status"] in ("passed", "tip")
 
 
+@pytest.mark.slow
 def test_a_planted_leak_is_found(place: Place) -> None:
     table = rows()
     train = [row for row in table if row[3] == "train"][:6]
@@ -155,6 +156,7 @@ def test_a_planted_leak_is_found(place: Place) -> None:
     assert place.check("tiny", "--only", "SB011", "--similarity", "1")[0] == 0
 
 
+@pytest.mark.slow
 def test_a_planted_peek_is_found(place: Place) -> None:
     place.look()
     place.run("experiments=tiny")
@@ -164,6 +166,7 @@ def test_a_planted_peek_is_found(place: Place) -> None:
     assert "'curious'" in out
 
 
+@pytest.mark.slow
 def test_a_final_look_is_no_peek(done: Place) -> None:
     done.look()
     ledger = done.results / "looks.jsonl"
@@ -172,6 +175,7 @@ def test_a_final_look_is_no_peek(done: Place) -> None:
     assert done.check("tiny", "--only", "SB021")[0] == 0
 
 
+@pytest.mark.slow
 def test_an_unequal_budget_is_found(place: Place) -> None:
     place.run("experiments=tiny", "model=keyword_rules,complement_nb")
     place.study(trials=5)
@@ -189,6 +193,7 @@ def test_an_unequal_budget_is_found(place: Place) -> None:
     assert "setting: tuner.trials: 2 -> 5" in older["message"]
 
 
+@pytest.mark.slow
 def test_runs_by_name_and_key_are_checked_alike(done: Place) -> None:
     done.study(trials=5)
     done.run("experiments=tiny", "model=complement_nb")
@@ -200,6 +205,7 @@ def test_runs_by_name_and_key_are_checked_alike(done: Place) -> None:
     assert (code, "mnb word, 1 run:" in out) == (0, True)
 
 
+@pytest.mark.slow
 def test_the_runs_of_a_name_without_a_file_are_checked(place: Place) -> None:
     place.run("experiments=tiny", "study=other")
     code, out, _ = place.check("other")
@@ -207,6 +213,7 @@ def test_the_runs_of_a_name_without_a_file_are_checked(place: Place) -> None:
     assert "other, 3 runs" in out
 
 
+@pytest.mark.slow
 def test_missing_and_failed_runs_are_found(place: Place) -> None:
     place.run("experiments=tiny", "model=keyword_rules")
     code, out, _ = place.check("tiny", "--only", "SB005")
@@ -214,6 +221,7 @@ def test_missing_and_failed_runs_are_found(place: Place) -> None:
     assert "2 of 3 runs: it was never run: complement_nb, multinomial_nb" in out
 
 
+@pytest.mark.slow
 def test_a_damaged_record_is_told(done: Place) -> None:
     store = ResultsStore(done.results)
     key = store.resolve("mnb word").key
@@ -223,6 +231,7 @@ def test_a_damaged_record_is_told(done: Place) -> None:
     assert "1 of 3 runs: its record was damaged" in out
 
 
+@pytest.mark.slow
 def test_a_damaged_run_and_a_damaged_ledger_are_errors(done: Place) -> None:
     key = ResultsStore(done.results).resolve("mnb word").key
     (done.results / "runs" / key / "predictions.parquet").write_bytes(b"broken")
@@ -236,6 +245,7 @@ def test_a_damaged_run_and_a_damaged_ledger_are_errors(done: Place) -> None:
     assert "looks.jsonl, line 1" in err
 
 
+@pytest.mark.slow
 def test_data_that_changed_are_not_taken_for_those_of_the_run(done: Place) -> None:
     keys = sorted(ResultsStore(done.results).finished())
     done.write(rows(seed=1))
@@ -246,6 +256,7 @@ def test_data_that_changed_are_not_taken_for_those_of_the_run(done: Place) -> No
     assert "data: scored" in study["SB005"]["findings"][0]["message"]
 
 
+@pytest.mark.slow
 def test_the_search_behind_a_committed_choice_is_known(place: Place) -> None:
     words = ("reproduce", "tiny", "-cd", str(place.folder / "own"), "--results-dir",
              str(place.results))  # fmt: skip
@@ -262,12 +273,14 @@ def test_the_search_behind_a_committed_choice_is_known(place: Place) -> None:
     assert found["SB032"]["status"] in ("passed", "tip")
 
 
+@pytest.mark.slow
 def test_a_study_and_runs_together_are_refused(done: Place) -> None:
     code, _, err = done.check("tiny", "cnb word")
     assert code == CONFIG
     assert "one study, or runs only" in err
 
 
+@pytest.mark.slow
 def test_a_wrong_name_gets_the_nearest_study(done: Place) -> None:
     code, _, err = done.check("tinny")
     assert code == STORE

@@ -88,6 +88,7 @@ def test_every_check_of_the_contract_is_told() -> None:
     assert {check.__name__.removeprefix("_check_") for check in CHECKS} <= set(HOLDS)
 
 
+@pytest.mark.slow
 def test_the_page_shows_what_the_command_prints(
     call: Callable[..., Told], own: Callable[[str, str], str], page: str
 ) -> None:
@@ -150,6 +151,7 @@ def test_a_model_that_does_not_clone_is_told_by_its_name(
     assert "1 passed" not in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -190,6 +192,7 @@ def test_a_file_that_is_no_yaml_is_told(
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_dataset_of_ones_own_is_tried_without_its_test_split(tmp_path: Path) -> None:
     frame, labels = example_sentences(12)
     frame["label"] = labels
@@ -202,6 +205,7 @@ def test_a_dataset_of_ones_own_is_tried_without_its_test_split(tmp_path: Path) -
     assert not checked.broken
 
 
+@pytest.mark.slow
 def test_long_documents_are_tried_six_at_a_time(tmp_path: Path) -> None:
     frame, labels = example_sentences(10, 130)
     frame.assign(label=labels).to_csv(tmp_path / "long.csv", index=False)
@@ -215,6 +219,7 @@ def test_long_documents_are_tried_six_at_a_time(tmp_path: Path) -> None:
     assert checked.tried_on.startswith("Tried on 780 sentences (6 documents) of table")
 
 
+@pytest.mark.slow
 def test_what_a_model_prints_is_no_part_of_the_answer(
     call: Callable[..., Told], own: Callable[[str, str], str]
 ) -> None:
@@ -251,6 +256,7 @@ def test_a_model_that_ends_the_program_fails(
     assert "fit fails: SystemExit: 0" in out
 
 
+@pytest.mark.slow
 def test_the_ends_of_a_space_are_fitted(
     call: Callable[..., Told], own: Callable[[str, str], str]
 ) -> None:
@@ -282,6 +288,7 @@ def test_the_ends_of_a_space_are_fitted(
     assert found["grid"].startswith("with k=800 it does not fit")
 
 
+@pytest.mark.slow
 def test_words_may_stand_behind_options(call: Callable[..., Told]) -> None:
     code, out, _ = call("complement_nb", "--json", "features=word", "model.alpha=0.5")
     assert code == 0
@@ -360,6 +367,7 @@ def test_the_page_lists_the_models_as_they_are(page: str) -> None:
     assert page.index(BEGIN) < page.index("| `nbsvm` |") < page.index(END)
 
 
+@pytest.mark.slow
 def test_the_pages_own_model_passes(call: Callable[..., Told], tmp_path: Path, page: str) -> None:
     (tmp_path / "model").mkdir()
     text = from_page(page, "# my/model/perceptron.yaml")

@@ -97,6 +97,7 @@ def test_without_probabilities_it_says_what_needs_them(call: Call, tmp_path: Pat
     assert out.replace("\n", " ").count("needs probabilities, and this model gives none") == 2
 
 
+@pytest.mark.slow
 def test_a_page_with_tables_and_figures_is_written(call: Call, tmp_path: Path) -> None:
     fitted(call, "model=multinomial_nb")
     folder = tmp_path / "out" / "here"

@@ -124,6 +124,7 @@ def test_a_run_that_the_store_has_would_be_taken(asked, compute, store) -> None:
     assert content["key_parts"]["config"]["model"]["alpha"] == 0.3
 
 
+@pytest.mark.slow
 def test_a_run_that_it_has_not_is_compared_with_the_nearest(asked, compute) -> None:
     compute()
     near = compute("model.alpha=0.4")
@@ -189,6 +190,7 @@ def test_a_damaged_record_is_told_and_left(asked, compute, store) -> None:
     assert (store.folder / "runs" / key).is_dir()
 
 
+@pytest.mark.slow
 def test_a_stored_run_is_told_and_compared_with_now(told, compute, table) -> None:
     key = compute("model.alpha=0.4")
     code, out, _ = told("explain", key[:8])
@@ -219,6 +221,7 @@ def test_what_decides_nothing_is_left_out_of_the_comparison(told, compute) -> No
     assert "would be taken from the store" in told("explain", key)[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "code", "message"),
     [

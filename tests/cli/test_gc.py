@@ -406,6 +406,7 @@ def test_mlflow_out_of_reach_stops_nothing(told, store, forgotten) -> None:
     assert not left(store)
 
 
+@pytest.mark.slow
 def test_the_committed_studies_tell_their_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     from sitrepbench.config.combinations import committed_studies, study_configs

@@ -124,6 +124,7 @@ def test_an_unknown_study_is_refused_with_the_nearest(place: Place) -> None:
     assert "Did you mean 'tiny'?" in place._capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_update_writes_expectations_and_a_report(place: Place) -> None:
     code, out, err = place.call("--update")
     assert code == 0, err
@@ -151,6 +152,7 @@ def test_again_all_pass_and_nothing_is_computed(known: Place) -> None:
     assert all(check["passed"] for run in content["runs"] for check in run["checks"])
 
 
+@pytest.mark.slow
 def test_runs_that_are_not_there_are_computed_and_pass(known: Place) -> None:
     store = ResultsStore(known.folder / "re sults")
     for name in store.finished():
@@ -164,6 +166,7 @@ def test_runs_that_are_not_there_are_computed_and_pass(known: Place) -> None:
     assert re.search(r"Sweep \w+: sitrepbench status", out)
 
 
+@pytest.mark.slow
 def test_one_changed_label_fails_with_the_data_as_the_cause(known: Place) -> None:
     write_table(known.table, first="background")
     code, out, _ = known.call()
@@ -174,6 +177,7 @@ def test_one_changed_label_fails_with_the_data_as_the_cause(known: Place) -> Non
     assert max(len(line) for line in table.splitlines()) <= 80
 
 
+@pytest.mark.slow
 def test_one_changed_setting_fails_with_it_as_the_cause(known: Place) -> None:
     code, out, _ = known.call("model=complement_nb", "model.alpha=3.5")
     assert code == 1
@@ -181,6 +185,7 @@ def test_one_changed_setting_fails_with_it_as_the_cause(known: Place) -> None:
     assert "FAIL: 0 of 1 runs" in out
 
 
+@pytest.mark.slow
 def test_one_changed_line_of_the_program_fails_with_its_file_as_the_cause(
     known: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,6 +215,7 @@ def _cached(function: Callable[[], dict[str, str]]) -> Callable[[], dict[str, st
     return function
 
 
+@pytest.mark.slow
 def test_one_changed_line_of_a_users_model_is_the_cause(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,6 +239,7 @@ def test_one_changed_line_of_a_users_model_is_the_cause(
     del sys.modules["tinymodel_c"]
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_is_a_failure_with_its_message(known: Place) -> None:
     known.table.write_text("doc_id,text,label\nd1,a text,nonsense\n", encoding="utf-8")
     code, out, _ = known.call()
@@ -241,6 +248,7 @@ def test_a_run_that_fails_is_a_failure_with_its_message(known: Place) -> None:
     assert "nonsense" in out
 
 
+@pytest.mark.slow
 def test_an_update_shows_what_differs_and_writes_it(known: Place) -> None:
     before = json.loads(known.expected.read_text())
     write_table(known.table, first="background")
@@ -252,6 +260,7 @@ def test_an_update_shows_what_differs_and_writes_it(known: Place) -> None:
     assert known.call()[0] == 0
 
 
+@pytest.mark.slow
 def test_an_update_of_less_than_the_study_as_it_stands_is_refused(known: Place) -> None:
     before = known.expected.read_text()
     code, _, err = known.call("--update", "model.alpha=1", "executor=serial")
@@ -264,6 +273,7 @@ def test_an_update_of_less_than_the_study_as_it_stands_is_refused(known: Place) 
     assert known.expected.read_text() == before
 
 
+@pytest.mark.slow
 def test_a_part_of_a_study_can_be_reproduced(known: Place) -> None:
     code, out, _ = known.call("model=complement_nb")
     assert code == 0
@@ -273,6 +283,7 @@ def test_a_part_of_a_study_can_be_reproduced(known: Place) -> None:
     assert "does not sweep that" in err
 
 
+@pytest.mark.slow
 def test_runs_that_came_or_went_fail(known: Place) -> None:
     known.write(model="majority")
     code, out, _ = known.call()
@@ -300,6 +311,7 @@ def tuned(place: Place) -> None:
     place.study.write_text(study.replace("hydra:", TUNER.strip() + "\n\nhydra:"))
 
 
+@pytest.mark.slow
 def test_a_committed_choice_is_refitted_and_with_retune_searched(place: Place) -> None:
     tuned(place)
     code, _, err = place.call("--update")
@@ -324,6 +336,7 @@ def test_a_committed_choice_is_refitted_and_with_retune_searched(place: Place) -
     assert place.call("--retune")[0] == 0
 
 
+@pytest.mark.slow
 def test_another_search_than_the_committed_one_fails(place: Place) -> None:
     tuned(place)
     assert place.call("--update")[0] == 0
@@ -348,6 +361,7 @@ def test_another_search_than_the_committed_one_fails(place: Place) -> None:
     assert place.call()[0] == 0
 
 
+@pytest.mark.slow
 def test_a_search_that_was_taken_away_fails(place: Place) -> None:
     tuned(place)
     assert place.call("--update")[0] == 0
@@ -365,6 +379,7 @@ def test_a_users_study_with_the_name_of_a_programs_is_refused(place: Place) -> N
     assert "the program has a study 'seeds' of its own" in place._capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_broken_expectations_are_mended_by_an_update(known: Place) -> None:
     known.expected.write_text("{")
     code, _, err = known.call()
@@ -376,6 +391,7 @@ def test_broken_expectations_are_mended_by_an_update(known: Place) -> None:
     assert known.call()[0] == 0
 
 
+@pytest.mark.slow
 def test_broken_expectations_of_a_search_need_a_new_one(place: Place) -> None:
     tuned(place)
     assert place.call("--update")[0] == 0
@@ -386,6 +402,7 @@ def test_broken_expectations_of_a_search_need_a_new_one(place: Place) -> None:
     assert place.call("--update", "--retune")[0] == 0
 
 
+@pytest.mark.slow
 def test_commands_for_a_users_study_name_its_folder(known: Place) -> None:
     option = f"--config-dir {known.folder}/own"
     assert f"reproduce tiny {option} --update" in (known.expected.parent / "report.md").read_text()
@@ -395,6 +412,7 @@ def test_commands_for_a_users_study_name_its_folder(known: Place) -> None:
     assert option in out
 
 
+@pytest.mark.slow
 def test_what_fails_in_the_same_way_is_told_once(known: Place) -> None:
     known.table.unlink()
     _, out, _ = known.call()
@@ -402,6 +420,7 @@ def test_what_fails_in_the_same_way_is_told_once(known: Place) -> None:
     assert out.count("mine.csv") == 1
 
 
+@pytest.mark.slow
 def test_a_part_says_of_how_many_and_what_is_not_listed_is_refused(known: Place) -> None:
     assert "PASS: 1 of 1 runs (of 2 in the study)" in known.call("model=complement_nb")[1]
     code, _, err = known.call("model=majority")
@@ -421,6 +440,7 @@ def test_settings_come_through_hydras_grammar(value: object) -> None:
     assert parse_override(f"++tuner.settings={hydra_value(value)}").value() == value
 
 
+@pytest.mark.slow
 def test_runs_are_compared_with_published_numbers(known: Place) -> None:
     content = json.loads(known.expected.read_text(encoding="utf-8"))
     (part,) = {part for run in content["runs"] for part in run["scores"]}
@@ -457,6 +477,7 @@ def test_runs_are_compared_with_published_numbers(known: Place) -> None:
     assert "has no 'SVN', which is compared. Did you mean 'SVM'?" in err
 
 
+@pytest.mark.slow
 def test_the_programs_own_study_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     forget_data()
     code = main(["reproduce", "seeds", "--results-dir", str(tmp_path / "results"),

@@ -153,6 +153,7 @@ def test_help_lists_every_choice(run) -> None:
     assert all(len(line) <= 80 for line in out.splitlines())
 
 
+@pytest.mark.slow
 def test_a_look_at_a_test_split_is_counted_and_stamped(run) -> None:
     given = ["dataset=seeds", "protocol=score", "model=keyword_rules"]
     code, out, _ = run("run", *given, "unlock.reason='a demonstration'")
@@ -169,6 +170,7 @@ def test_a_look_at_a_test_split_is_counted_and_stamped(run) -> None:
     assert "test: 1 look: 1 by hand" in out
 
 
+@pytest.mark.slow
 def test_a_sweep_ranks_what_is_done_and_tells_what_failed(run) -> None:
     code, out, err = run("run", "-m", "model=complement_nb,linear_svm", "features=word,none")
     assert code == 1
@@ -312,6 +314,7 @@ def test_another_reason_is_another_look(run) -> None:
     assert [look["reason"] for look in looks] == ["first", "second"]
 
 
+@pytest.mark.slow
 def test_nothing_is_left_in_the_working_folder(
     run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

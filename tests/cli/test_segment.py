@@ -99,6 +99,7 @@ def test_an_article_is_not_written_over(folder, tmp_path, linked, capfd):
     assert article.read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_a_full_disk_behind_standard_output_is_told(folder):
     script = "import sys; from sitrepbench.cli import main; sys.exit(main())"
@@ -119,6 +120,7 @@ def test_an_unknown_encoding(folder, capfd):
     assert "--encoding: unknown encoding 'utf-9'" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_standard_output_by_another_name_is_not_replaced(folder, tmp_path):
     script = "import sys; from sitrepbench.cli import main; sys.exit(main(sys.argv[1:]))"
     into = tmp_path / "all.csv"
@@ -152,6 +154,7 @@ def test_rows_are_what_a_dataset_takes(folder, tmp_path):
     assert dataset.frame["sentence_id"].tolist() == ["a:0", "b:0", "b:1", "b:2"]
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_ends_it_quietly(folder):
     (folder / "long.txt").write_text("They met again in Osk. " * 20_000)
     script = "import sys; from sitrepbench.cli import main; sys.exit(main())"

@@ -243,6 +243,7 @@ def test_the_program_serves_it_with_a_limit(
         check_forms(port)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

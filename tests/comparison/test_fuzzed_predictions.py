@@ -88,6 +88,7 @@ def test_any_bytes_as_jsonl(folder: Path, data: bytes) -> None:
     check(put(folder, "x.jsonl", data))
 
 
+@pytest.mark.slow
 @EXAMPLES
 @given(data=st.data())
 def test_any_bytes_as_parquet(folder: Path, data: st.DataObject) -> None:
@@ -124,6 +125,7 @@ def test_any_values_in_parquet(folder: Path, rows: list[dict[str, object]]) -> N
     check(folder / "y.parquet")
 
 
+@pytest.mark.slow
 @EXAMPLES
 @given(data=st.binary(max_size=200) | st.lists(YAML_PIECES, max_size=10).map(b"".join))
 def test_any_bytes_as_a_card(folder: Path, data: bytes) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hydra._internal.hydra import Hydra
 
-from sitrepbench.config.compose import compose
+from sitrepbench.config.compose import compose, compose_with, hydra_session
 from sitrepbench.config.run_config import RunConfig, build, check_config
 from sitrepbench.config.schema import GROUPS
 from sitrepbench.errors import ConfigError
@@ -32,11 +34,18 @@ NEEDED = {
 EVERY_CHOICE = [(group, name) for group in GROUPS for name in options(group)]
 
 
+@pytest.fixture(scope="module")
+def session() -> Iterator[Hydra]:
+    """A session in which the files of configurations are read once."""
+    with hydra_session() as hydra:
+        yield hydra
+
+
 @pytest.mark.parametrize(("group", "name"), EVERY_CHOICE)
-def test_every_choice_composes_and_is_checked(group: str, name: str) -> None:
+def test_every_choice_composes_and_is_checked(session: Hydra, group: str, name: str) -> None:
     given = [f"{group}={name}"] if group == "dataset" else [TABLE, f"{group}={name}"]
     given += NEEDED.get((group, name), [])
-    assert check_config(compose(given)).names[group] == name
+    assert check_config(compose_with(session, given)).names[group] == name
 
 
 @pytest.mark.parametrize(("group", "name"), EVERY_CHOICE)

@@ -45,6 +45,7 @@ def prepared(file: Path, *overrides: str, config_dirs: tuple[Path, ...] = ()) ->
     return prepare(check_config(compose(given, config_dirs=config_dirs)))
 
 
+@pytest.mark.slow
 def test_a_seed_that_nothing_draws_from_changes_no_key(table: Path) -> None:
     given = ["model=logistic_regression"]
     assert key(table, *given, "seed=1") == key(table, *given, "seed=2")
@@ -104,6 +105,7 @@ def test_every_top_level_key_is_counted_or_left_out_for_a_reason() -> None:
     assert not set(DECIDING) & set(LEFT_OUT)
 
 
+@pytest.mark.slow
 def test_a_calibrator_counts_only_where_one_is_chosen(table: Path) -> None:
     plain = prepared(table).parts
     assert "calibrator" not in plain["config"]

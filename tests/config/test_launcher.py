@@ -154,6 +154,7 @@ def test_nothing_is_launched_where_a_combination_does_not_compose(sweep: Any, ta
     assert task.batches == []
 
 
+@pytest.mark.slow
 def test_other_sweepers_and_launchers_can_be_chosen(sweep: Any, task: Task) -> None:
     sweep("seed=1,2", "hydra/sweeper=basic")
     assert [config.seed for config in task.batches[0]] == [1, 2]

@@ -40,6 +40,7 @@ def test_odd_overrides_are_read_as_hydra_reads_them(text: str) -> None:
     assert by_us(text) == by_hydra(text)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(text=st.from_regex(overrides._PLAIN, fullmatch=True))
 def test_plain_overrides_are_read_as_hydra_reads_them(text: str) -> None:

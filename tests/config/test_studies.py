@@ -66,6 +66,7 @@ def runs(*given: str, models: tuple[str, ...] = ("keyword_rules",)) -> list[RunC
         )
 
 
+@pytest.mark.slow
 def test_the_reason_is_the_committed_one(project: Path) -> None:
     (run,) = runs()
     with pytest.raises(ConfigError, match="not committed as it stands"):
@@ -79,6 +80,7 @@ def test_the_reason_is_the_committed_one(project: Path) -> None:
     assert final_test_reason(run) == "another"
 
 
+@pytest.mark.slow
 def test_it_holds_for_the_models_of_the_study_only(project: Path) -> None:
     commit(project)
     names = ("keyword_rules", "majority_background")
@@ -95,6 +97,7 @@ def test_it_holds_for_the_models_of_the_study_only(project: Path) -> None:
             final_test_reason(other)
 
 
+@pytest.mark.slow
 def test_a_study_without_a_look_has_no_reason(project: Path) -> None:
     text = STUDY.format(reason="x").replace("final_test: x\n", "")
     (project / "experiments" / "final.yaml").write_text(text)
@@ -102,6 +105,7 @@ def test_a_study_without_a_look_has_no_reason(project: Path) -> None:
     assert final_test_reason(runs("study=elsewhere")[0]) is None
 
 
+@pytest.mark.slow
 def test_many_runs_of_a_study_ask_git_and_hydra_once(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,6 +125,7 @@ def test_many_runs_of_a_study_ask_git_and_hydra_once(
     assert studies._declared.cache_info().misses - composed == 2
 
 
+@pytest.mark.slow
 def test_a_run_is_published_once_its_results_are_committed(project: Path) -> None:
     commit(project)
     (run,) = runs("seed=1")

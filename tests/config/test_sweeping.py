@@ -176,6 +176,7 @@ def test_every_one_of_many_jobs_is_what_hydra_makes_of_it(
     check(hydra, master, composer, job)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_told_as_hydra_tells_it(
     hydra: Hydra, master: DictConfig, composer: JobComposer, mistake: str
@@ -215,6 +216,7 @@ def test_batches_share_what_is_composed(hydra: Hydra, master: DictConfig) -> Non
     assert (one.seed, two.seed) == (1, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "chosen",
     [[], ["experiments=mine"], ["experiments=seeds", "model=nested"], ["protocol=cross_dataset"]],
@@ -246,6 +248,7 @@ def test_a_study_with_wrong_settings_for_hydra_is_told(
         )
 
 
+@pytest.mark.slow
 def test_every_problem_is_told_once_with_its_count(hydra: Hydra, master: DictConfig) -> None:
     jobs = [
         ["dataset=sitrep", f"seed={seed}", *wrong]

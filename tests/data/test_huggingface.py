@@ -70,6 +70,7 @@ def write(folder, kind, saved):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["save_to_disk", "parquet", "csv", "jsonl", "json"])
 def test_one_digest_however_it_came(tmp_path, saved, kind):
     FRAME.to_csv(tmp_path / "table.csv", index=False)
@@ -233,6 +234,7 @@ def test_class_names_of_lists_and_of_damaged_metadata():
     assert stored_classes({b"huggingface": json.dumps(good).encode()}) == {"x": ("a", "b")}
 
 
+@pytest.mark.slow
 def test_the_library_is_imported_when_it_is_used(tmp_path):
     import subprocess
 

@@ -75,6 +75,7 @@ def test_openings_and_lengths_vary(corpus: Corpus) -> None:
     assert describe_dataset(corpus.dataset).distinct_openings > 0.9
 
 
+@pytest.mark.slow
 def test_every_sentence_was_labelled_twice_and_agreement_is_computed(corpus: Corpus) -> None:
     assert corpus.annotations is not None
     agreement = measure_agreement(corpus.annotations, corpus.dataset.labels)
@@ -85,6 +86,7 @@ def test_every_sentence_was_labelled_twice_and_agreement_is_computed(corpus: Cor
     assert (settled["reason"].str.len() > 10).all()
 
 
+@pytest.mark.slow
 def test_every_world_can_be_swapped_by_a_program(corpus: Corpus, folder: Path) -> None:
     files = sorted((folder / "worlds").glob("*.yaml"))
     assert len(files) == 12
@@ -121,6 +123,7 @@ def test_checksums_cover_every_file(corpus: Corpus, folder: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_commands_work_on_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["data", "validate", "sitrep"]) == 0
     assert "sound" in capsys.readouterr().out
@@ -144,6 +147,7 @@ def test_titles_and_outlets_are_plain(corpus: Corpus) -> None:
     assert (titles == first[titles.index]).mean() > 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
@@ -162,6 +166,7 @@ def test_a_wrong_value_of_an_annotation_is_found(
     assert any(message in problem for problem in found)
 
 
+@pytest.mark.slow
 def test_a_wrong_split_in_the_list_of_documents_is_found(corpus: Corpus) -> None:
     assert corpus.documents is not None
     changed = corpus.documents.assign(split="train")
@@ -169,6 +174,7 @@ def test_a_wrong_split_in_the_list_of_documents_is_found(corpus: Corpus) -> None
     assert len(found) == (corpus.documents["split"] != "train").sum()
 
 
+@pytest.mark.slow
 def test_an_erratum_is_a_further_row_of_the_adjudicator(corpus: Corpus) -> None:
     assert corpus.annotations is not None
     settled = corpus.annotations[corpus.annotations["annotator"] == "adjudicator"]
@@ -176,6 +182,7 @@ def test_an_erratum_is_a_further_row_of_the_adjudicator(corpus: Corpus) -> None:
     assert corpus_problems(Corpus(corpus.dataset, corpus.card, corpus.documents, again)) == []
 
 
+@pytest.mark.slow
 def test_a_changed_label_or_annotation_is_found(corpus: Corpus) -> None:
     assert corpus.annotations is not None
     changed = corpus.annotations.copy()

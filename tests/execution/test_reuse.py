@@ -208,6 +208,7 @@ PAIRS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("features", "model"), PAIRS)
 def test_no_model_changes_what_is_kept_for_the_next(plan: Plan, features: str, model: Any) -> None:
     fitted = FittedFeatures()

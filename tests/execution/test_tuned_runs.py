@@ -138,6 +138,7 @@ def obtained(table: Path, *overrides: str) -> Obtained:
     return obtain(prepare(config), ResultsStore(config.results_dir))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tuner", ["grid", "random", "optuna"])
 def test_a_tuned_run_keeps_its_trials_and_is_refitted_from_its_choice(
     table: Path, tuner: str
@@ -163,6 +164,7 @@ def test_a_tuned_run_keeps_its_trials_and_is_refitted_from_its_choice(
     assert refitted.tuning["chosen"][0]["settings"] == first["settings"]
 
 
+@pytest.mark.slow
 def test_what_a_tuner_decides_by_counts_in_the_key(table: Path) -> None:
     def key(*overrides: str) -> str:
         given = [f"dataset.path={table}", "protocol.n_folds=2", *overrides]

@@ -36,6 +36,7 @@ def test_the_configuration_says_what_the_class_does_by_itself() -> None:
     assert own == {n: v for n, v in FineTuned().get_params().items() if n != "random_state"}
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_imported_before_a_fit() -> None:
     script = (
         "import sys\n"

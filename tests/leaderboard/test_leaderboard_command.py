@@ -139,6 +139,7 @@ def test_a_finished_study_is_ranked_and_written(ran: Place) -> None:
         assert names[row.model]["looks"]["by_hand"] == 0
 
 
+@pytest.mark.slow
 def test_missing_runs_are_named_with_the_command_that_computes_them(ran: Place) -> None:
     ran.write("keyword_rules,complement_nb,majority")
     code, out, err = ran.board()
@@ -151,6 +152,7 @@ def test_missing_runs_are_named_with_the_command_that_computes_them(ran: Place) 
     assert ran.board()[0] == 0
 
 
+@pytest.mark.slow
 def test_a_run_of_other_data_is_stale_and_says_why(ran: Place) -> None:
     ran.write_table(more=" today")
     code, _, err = ran.board()
@@ -167,6 +169,7 @@ def test_without_a_store_nothing_is_made(place: Place) -> None:
     assert not place.results.exists()
 
 
+@pytest.mark.slow
 def test_a_study_of_several_protocols_is_refused(place: Place) -> None:
     place.write(more="      protocol.n_folds: 2,3\n")
     text = place.study.read_text().replace("official", "grouped_cv")
@@ -179,6 +182,7 @@ def test_a_study_of_several_protocols_is_refused(place: Place) -> None:
     assert "n_folds: 2 -> 3" in err
 
 
+@pytest.mark.slow
 def test_seeds_are_averaged_into_one_row(place: Place) -> None:
     place.write("sgd,complement_nb", more="      seed: 1,2,3\n")
     place.run()
@@ -189,6 +193,7 @@ def test_seeds_are_averaged_into_one_row(place: Place) -> None:
     assert runs["complement_nb"] == 1  # it draws nothing: the three are one run
 
 
+@pytest.mark.slow
 def test_a_submission_is_ranked_among_the_runs(ran: Place) -> None:
     card = ran.submit("theirs")
     code, out, err = ran.board("--submission", str(card), "--json")
@@ -200,6 +205,7 @@ def test_a_submission_is_ranked_among_the_runs(ran: Place) -> None:
     assert row["seconds"]["fit"] is None
 
 
+@pytest.mark.slow
 def test_submissions_kept_with_a_study_are_shown(ran: Place) -> None:
     folder = ran.own / "experiments" / "tiny" / "submissions"
     folder.mkdir(parents=True)
@@ -210,6 +216,7 @@ def test_submissions_kept_with_a_study_are_shown(ran: Place) -> None:
     assert "theirs (submission)" in out
 
 
+@pytest.mark.slow
 def test_a_submission_of_other_data_or_parts_is_refused(ran: Place) -> None:
     other = ran.folder / "other.csv"
     other.write_text(ran.table.read_text().replace("town", "city"), encoding="utf-8")
@@ -221,6 +228,7 @@ def test_a_submission_of_other_data_or_parts_is_refused(ran: Place) -> None:
     assert "of part 'test'" in err
 
 
+@pytest.mark.slow
 def test_a_submission_on_a_test_split_is_a_look(place: Place) -> None:
     ran = place
     ran.write(score="[dev,test]")
@@ -247,6 +255,7 @@ def test_a_submission_on_a_test_split_is_a_look(place: Place) -> None:
     assert len(ledger.read()) == before + 1
 
 
+@pytest.mark.slow
 def test_an_unknown_part_or_format_is_refused(ran: Place) -> None:
     code, _, err = ran.board("--part", "train")
     assert code == DATA

@@ -118,6 +118,7 @@ def test_html_stands_alone_and_escapes_names(board: Leaderboard) -> None:
     assert len(ids) == len(set(ids))
 
 
+@pytest.mark.slow
 def test_figures_are_the_same_every_time(board: Leaderboard) -> None:
     for draw in (draw_leaderboard, draw_ranks, draw_costs):
         drawn = draw(board)
@@ -131,6 +132,7 @@ def test_without_costs_there_is_no_plot_of_them() -> None:
     assert board_html(board).count("<svg") == 1
 
 
+@pytest.mark.slow
 def test_every_format_can_be_written(board: Leaderboard, tmp_path: Path) -> None:
     paths = check_outputs([str(tmp_path / "new" / f"board{suffix}") for suffix in FORMATS])
     write_outputs(board, paths)

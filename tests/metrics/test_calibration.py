@@ -196,6 +196,7 @@ def simulated(
     return true, said / said.sum(axis=1, keepdims=True), gold, document
 
 
+@pytest.mark.slow
 def test_a_calibrated_forecaster_shows_the_bias_that_is_stated() -> None:
     rng = np.random.default_rng(0)
     found, expected = [], []
@@ -218,6 +219,7 @@ def _without_truth(
     return drawn[1], drawn[2], drawn[3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("power", [1.0, 1.6])
 def test_intervals_hold_the_truth(power: float) -> None:
     rng = np.random.default_rng(1)

@@ -49,6 +49,7 @@ def test_per_label_scores_are_those_of_scikit_learn(confusion: np.ndarray) -> No
     np.testing.assert_allclose(scores.f1_per_label(confusion), f1, atol=1e-12)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(confusions)
 def test_scores_of_the_whole_are_those_of_scikit_learn(confusion: np.ndarray) -> None:

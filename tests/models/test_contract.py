@@ -257,6 +257,7 @@ def test_a_model_that_takes_numbers_is_told_that_labels_are_texts() -> None:
     assert "reads_frame" in other.advice
 
 
+@pytest.mark.slow
 def test_another_process_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     # The class has to have a name under which another process finds it.
     monkeypatch.syspath_prepend(str(Path(__file__).parent))

@@ -163,6 +163,7 @@ def test_every_value_of_the_grid_builds(name: str) -> None:
             assert build(node, path="model") is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FITTED)
 def test_every_model_keeps_to_the_contract(name: str) -> None:
     findings = check_model(*parts(composed(f"model={name}", *SMALL.get(name, ()))))
@@ -182,6 +183,7 @@ def test_every_model_keeps_to_the_contract_as_it_is(
     assert not [str(item) for item in findings]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FITTED)
 def test_labels_are_the_same_on_any_number_of_threads(name: str) -> None:
     frame, y = example_sentences()

@@ -59,6 +59,7 @@ def made(folder: Path, **changed: str) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_without_the_extra_the_line_that_installs_it_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

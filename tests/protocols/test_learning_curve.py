@@ -93,6 +93,7 @@ def test_domains_are_drawn_in_proportion() -> None:
             assert abs(north - documents / 4) <= 1
 
 
+@pytest.mark.slow
 def test_every_document_has_the_same_chance() -> None:
     dataset = make()
     plan = LearningCurve(documents=10, n_repeats=160).plan(dataset)

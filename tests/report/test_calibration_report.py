@@ -68,6 +68,7 @@ def test_the_json_is_plain(found: tuple[Calibration, RiskCoverage]) -> None:
     assert len(content["per_label"]) == len(LABELS)
 
 
+@pytest.mark.slow
 def test_figures_are_the_same_each_time(found: tuple[Calibration, RiskCoverage]) -> None:
     calibration, risk = found
     figure = draw_reliability({"a": calibration, "b": calibration}, title="both")

@@ -48,6 +48,7 @@ def test_the_terminal_gets_80_columns_and_no_control_characters(analysis: ErrorA
     assert "…" not in said.getvalue()
 
 
+@pytest.mark.slow
 def test_what_stands_in_the_data_is_no_html(analysis: ErrorAnalysis) -> None:
     page = errors_page(analysis, n_examples=3)
     assert "<script" not in page
@@ -61,6 +62,7 @@ def test_json_holds_no_nan(analysis: ErrorAnalysis) -> None:
     assert sum(map(sum, told["confusion"])) == pytest.approx(analysis.n_sentences)
 
 
+@pytest.mark.slow
 def test_figures_are_the_same_every_time(analysis: ErrorAnalysis) -> None:
     for draw in errors_figures(analysis).values():
         assert draw("svg") == draw("svg")

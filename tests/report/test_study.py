@@ -96,6 +96,7 @@ def files(tmp_path: Path) -> StudyFiles:
     return StudyFiles("tiny", tmp_path / "tiny.yaml", "which is best?", "sitrepbench run x=tiny")
 
 
+@pytest.mark.slow
 def test_a_report_ranks_and_compares_with_the_rules(official, files: StudyFiles) -> None:
     page = study_page(files, official)
     assert page.startswith("# tiny\n")

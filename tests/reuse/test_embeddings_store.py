@@ -156,6 +156,7 @@ def encode_in_process(folder: Path, counts: multiprocessing.Queue[int]) -> None:
     counts.put(tally.computed)
 
 
+@pytest.mark.slow
 def test_processes_that_ask_at_once_encode_together_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     counts = context.Queue()

@@ -39,6 +39,7 @@ def key(file: Path, *overrides: str, config_dirs: tuple[Path, ...] = ()) -> str:
     return features_key(run.parts, run.plan, run.pipeline)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -79,6 +80,7 @@ def test_other_data_change_the_key(table: Path, tmp_path: Path) -> None:
     assert key(write(tmp_path / "same.csv")) == key(table)
 
 
+@pytest.mark.slow
 def test_a_seed_counts_where_the_features_draw(table: Path) -> None:
     given = ["features=lsa", "model=logistic_regression"]
     assert key(table, *given, "seed=1") != key(table, *given, "seed=2")

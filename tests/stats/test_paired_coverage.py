@@ -87,6 +87,7 @@ def covered(design: CorpusDesign, *, n_documents: int, n_corpora: int) -> Covera
     return Coverage(held / n_corpora, by_sentences / n_corpora)
 
 
+@pytest.mark.slow
 def test_interval_of_a_difference_holds_the_truth() -> None:
     # Of 400 corpora the share has a standard error of 1.1 points.
     result = covered(BY_NAME["weak"], n_documents=60, n_corpora=400)
@@ -122,6 +123,7 @@ def rejected(design: CorpusDesign, *, n_documents: int, n_corpora: int) -> dict[
     }
 
 
+@pytest.mark.slow
 def test_size_of_the_tests() -> None:
     found = rejected(BY_NAME["weak"], n_documents=60, n_corpora=1000)
     assert 0.035 <= found["randomisation"] <= 0.065
@@ -145,6 +147,7 @@ def comparisons(design: CorpusDesign, worse: float, n_corpora: int) -> list[Pair
     return [paired_difference(one, other, MACRO) for one, other in corpora(drawn)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["good", "weak"])
 def test_the_minimum_detectable_difference_is_detected_four_times_in_five(name: str) -> None:
     design = BY_NAME[name]

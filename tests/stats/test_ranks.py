@@ -58,6 +58,7 @@ def all_held(
 SPREAD = [0.0, 0.0, -0.1, -0.3, -0.6, -0.6, -1.0, -1.5]
 
 
+@pytest.mark.slow
 def test_rank_intervals_hold_all_true_ranks() -> None:
     held, width = all_held(BY_NAME["weak"], SPREAD, n_corpora=300, n_documents=60)
     assert held >= 0.95
@@ -158,12 +159,14 @@ def optimism(skills: list[float], *, n_corpora: int) -> tuple[float, float]:
     return float(np.mean(by_luck) - np.mean(bias)), float(np.mean(said))
 
 
+@pytest.mark.slow
 def test_the_luck_of_the_best_of_equals_is_estimated() -> None:
     true, said = optimism([0.0] * 12, n_corpora=150)
     assert true > 0.015
     assert said == pytest.approx(true, rel=0.15)
 
 
+@pytest.mark.slow
 def test_the_luck_of_the_best_of_unequals_is_not_understated() -> None:
     true, said = optimism([0.0, 0.0, -0.1, -0.1, -0.2, -0.3, -0.5, -0.8], n_corpora=150)
     assert 0.8 * true <= said <= 2.5 * true

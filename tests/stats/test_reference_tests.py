@@ -80,6 +80,7 @@ def test_holm_at_the_edges() -> None:
         holm([[0.1, 0.2]])
 
 
+@pytest.mark.slow
 def test_nadeau_bengio_on_scikit_learns_example() -> None:
     # The scikit-learn user guide's "Statistical comparison of models using grid search": two
     # support vector machines in 10 x 10 folds, corrected t = 0.750 with p = 0.227 (one-sided),
@@ -158,7 +159,7 @@ def test_mcnemar_is_that_of_statsmodels(only_one: int, only_other: int) -> None:
     assert exact_p(only_one, only_other) == pytest.approx(expected, rel=1e-9)
 
 
-@settings(max_examples=25)  # statsmodels takes a tenth of a second for each
+@settings(max_examples=10)  # statsmodels takes a tenth of a second for each
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
 def test_holm_is_that_of_statsmodels(p_values: list[float]) -> None:
     expected = multipletests(p_values, method="holm")[1]

@@ -100,6 +100,7 @@ def test_a_study_begins_with_its_question_and_its_command(study: str) -> None:
     assert any(line.endswith("?") for line in (question, *comment))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", STUDIES)
 def test_a_study_composes_for_every_run_of_its_sweep(study: str) -> None:
     with hydra_session() as hydra:
@@ -232,6 +233,7 @@ def parts(records: Sequence[dict[str, Any]]) -> set[str]:
     return {part for record in records for part in record["scores"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("study", "runs", "wanted"),
     [
@@ -244,8 +246,8 @@ def parts(records: Sequence[dict[str, Any]]) -> set[str]:
         ("humaid", 6, {"test"}),
         ("pretrained", 3, {"dev", "test", "test_ood"}),
         ("pretrained_features", 6, {"dev", "test", "test_ood"}),
-        pytest.param("finetuned", 1, {"dev", "test", "test_ood"}, marks=pytest.mark.slow),
-        pytest.param("baselines", 23, {"dev", "test", "test_ood"}, marks=pytest.mark.slow),
+        ("finetuned", 1, {"dev", "test", "test_ood"}),
+        ("baselines", 23, {"dev", "test", "test_ood"}),
     ],
 )
 def test_a_study_runs_on_a_tiny_dataset(

@@ -176,6 +176,7 @@ def test_a_run_over_its_time_takes_only_its_worker(pool: DaskPool, tmp_path: Pat
     assert pool.submit(errand(tmp_path, "answer", "b"), 1).result(LONG)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("dask")
 def test_real_runs_end_in_the_store(tmp_path: Path) -> None:
     table = tmp_path / "mine.csv"

@@ -36,6 +36,7 @@ def job(make_record: MakeRecord) -> Job:
     return Job(record.key, "svm", record.config, record.names, overrides)
 
 
+@pytest.mark.slow
 def test_an_attempt_tells_why_and_how_to_repeat_it(job: Job, settings: TrackingSettings) -> None:
     with open_store(settings) as store:
         done = log_entries([attempt_entry(job, FAILURE, study="demo")], store)

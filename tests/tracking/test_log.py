@@ -262,6 +262,7 @@ def test_moved_away_database_is_filled_again_from_the_records(
     assert done.stderr == "", "MLflow's loggers are quiet"
 
 
+@pytest.mark.slow
 def test_importing_the_package_does_not_import_mlflow() -> None:
     program = (
         "import sys\n"

@@ -145,6 +145,7 @@ def test_an_experiment_is_made_as_the_client_makes_it(
     assert keys[0] == keys[1]
 
 
+@pytest.mark.slow
 def test_mlflow_is_not_even_imported(make_record: MakeRecord, results: Path) -> None:
     program = (
         "import sys; from pathlib import Path\n"
