@@ -55,7 +55,8 @@ def run_one(file: Path, store: Path) -> dict[str, float]:
     """Run the table in this process; return seconds by step, the score and the memory, MiB."""
     from sitrepbench.config.compose import compose
     from sitrepbench.config.run_config import check_config
-    from sitrepbench.runs import obtain, prepare
+    from sitrepbench.preparing import prepare
+    from sitrepbench.runs import obtain
     from sitrepbench.store.results import ResultsStore
 
     given = ["dataset=table", f"dataset.path={file}", "protocol=official", "executor=serial"]

@@ -22,7 +22,8 @@ from pathlib import Path
 
 from sitrepbench.config.compose import compose
 from sitrepbench.config.run_config import check_config
-from sitrepbench.runs import obtain, prepare
+from sitrepbench.preparing import prepare
+from sitrepbench.runs import obtain
 from sitrepbench.store.record import RunRecord
 from sitrepbench.store.results import ResultsStore
 from sitrepbench.tracking.client_store import ClientStore

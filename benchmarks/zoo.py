@@ -24,9 +24,9 @@ from sitrepbench.config.run_config import check_config
 from sitrepbench.execution import execute
 from sitrepbench.metrics.summary import summarise
 from sitrepbench.models.pipeline import unset_seeds
+from sitrepbench.preparing import prepare
 from sitrepbench.protocols import Plan
 from sitrepbench.resources import resource_folder
-from sitrepbench.runs import prepare
 
 TARGET = 1.05
 #: Seconds for the table of predictions.

@@ -22,9 +22,10 @@ from sitrepbench.data.card import CARD_FILE
 from sitrepbench.data.table import load_frame
 from sitrepbench.errors import ConfigError, TrackingError
 from sitrepbench.metrics.summary import Summary
+from sitrepbench.preparing import prepare
 from sitrepbench.resources import resource_folder
 from sitrepbench.reuse.memory import FittedFeatures
-from sitrepbench.runs import Obtained, obtain, prepare
+from sitrepbench.runs import Obtained, obtain
 from sitrepbench.store.record import RunRecord
 from sitrepbench.store.results import ResultsStore
 from sitrepbench.store.tables import TABLES_FOLDER, StoredTable

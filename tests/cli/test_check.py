@@ -12,7 +12,7 @@ import pytest
 
 from sitrepbench.cli import main
 from sitrepbench.labels import LABELS
-from sitrepbench.runs import forget_data
+from sitrepbench.preparing import forget_data
 from sitrepbench.store.results import ResultsStore
 
 CONFIG, STORE = 3, 8

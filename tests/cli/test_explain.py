@@ -12,6 +12,7 @@ import pytest
 from sitrepbench import runs
 from sitrepbench.cli import explain
 from sitrepbench.config.differences import ABSENT, Difference, differences, ingredients
+from sitrepbench.preparing import forget_data
 from sitrepbench.store.results import ResultsStore
 from sitrepbench.sweep.jobs import State
 
@@ -34,9 +35,7 @@ def write_table(file: Path, word: str) -> None:
         for label, said in words.items():
             lines.append(f"d{document},{said} number {document} in the town,{label}")
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    # A process keeps what it has loaded.
-    for function in (runs._load, getattr(runs, "_planned", runs._load)):
-        function.cache_clear()
+    forget_data()
 
 
 @pytest.fixture

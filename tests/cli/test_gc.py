@@ -42,7 +42,7 @@ def studies(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str] | Exception]
 
     monkeypatch.setattr("sitrepbench.config.combinations.committed_studies", lambda: list(needed))
     monkeypatch.setattr("sitrepbench.config.combinations.study_configs", configs)
-    monkeypatch.setattr("sitrepbench.runs.prepare", Prepared)
+    monkeypatch.setattr("sitrepbench.preparing.prepare", Prepared)
     return needed
 
 

@@ -13,8 +13,8 @@ from sitrepbench.cli import main
 from sitrepbench.config import key
 from sitrepbench.config.overrides import parse_override
 from sitrepbench.labels import LABELS
+from sitrepbench.preparing import forget_data
 from sitrepbench.reproduction.refits import hydra_value
-from sitrepbench.runs import forget_data
 from sitrepbench.store.results import ResultsStore
 
 CONFIG = 3

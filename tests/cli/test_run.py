@@ -14,7 +14,7 @@ import pytest
 
 from sitrepbench.cli import main
 from sitrepbench.labels import LABELS
-from sitrepbench.runs import forget_data
+from sitrepbench.preparing import forget_data
 
 EXIT = {"config": 3, "data": 4, "protocol": 5, "locked": 6, "model": 7, "store": 8}
 

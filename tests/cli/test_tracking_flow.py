@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sitrepbench.cli import main
-from sitrepbench.runs import forget_data
+from sitrepbench.preparing import forget_data
 
 TRACKING = 9
 

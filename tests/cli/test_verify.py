@@ -11,7 +11,7 @@ import pytest
 from sitrepbench.cli import main
 from sitrepbench.config import key
 from sitrepbench.labels import LABELS
-from sitrepbench.runs import forget_data
+from sitrepbench.preparing import forget_data
 from sitrepbench.store.looks import LookLedger
 from sitrepbench.store.results import ResultsStore
 

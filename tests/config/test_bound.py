@@ -10,7 +10,7 @@ from sitrepbench.cli.verify import rebuilt
 from sitrepbench.config.compose import compose
 from sitrepbench.config.run_config import RunConfig, check_config
 from sitrepbench.errors import ConfigError
-from sitrepbench.runs import prepare
+from sitrepbench.preparing import prepare
 
 LABELS = ("casualty_report", "denial", "negotiation", "evacuation", "background")
 

@@ -12,7 +12,7 @@ from sitrepbench.config.compose import compose
 from sitrepbench.config.key import DECIDING, LEFT_OUT
 from sitrepbench.config.run_config import check_config
 from sitrepbench.config.schema import RunSchema
-from sitrepbench.runs import PreparedRun, forget_data, prepare
+from sitrepbench.preparing import PreparedRun, forget_data, prepare
 
 ROWS = [
     (f"d{document}", f"sentence {document} {position} {label}", label)

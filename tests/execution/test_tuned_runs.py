@@ -21,8 +21,9 @@ from sitrepbench.features import word_tfidf
 from sitrepbench.fitting import Tuned, fits_of
 from sitrepbench.models.folds import DocumentFolds
 from sitrepbench.models.pipeline import build_pipeline
+from sitrepbench.preparing import forget_data, prepare
 from sitrepbench.protocols import Cell, GroupedCV, Plan
-from sitrepbench.runs import Obtained, forget_data, obtain, prepare
+from sitrepbench.runs import Obtained, obtain
 from sitrepbench.store.results import ResultsStore
 from sitrepbench.tuning import GridSearch
 from sitrepbench.tuning.tune import bind

@@ -13,6 +13,7 @@ from sitrepbench.config.run_config import check_config
 from sitrepbench.errors import ConfigError
 from sitrepbench.labels import LABELS
 from sitrepbench.metrics.scores import macro_f1
+from sitrepbench.preparing import forget_data, prepare
 from sitrepbench.report import study as study_report
 from sitrepbench.report.study import (
     replace_between,
@@ -30,7 +31,7 @@ from sitrepbench.report.study_runs import (
 )
 from sitrepbench.reproduction.facts import facts_of
 from sitrepbench.reproduction.studies import StudyFiles
-from sitrepbench.runs import forget_data, obtain, prepare
+from sitrepbench.runs import obtain
 from sitrepbench.store.results import ResultsStore
 
 #: What each label's sentences say in each domain; the words of the west are no other's.

@@ -10,8 +10,8 @@ import pytest
 from sitrepbench.config.compose import compose
 from sitrepbench.config.run_config import check_config
 from sitrepbench.labels import LABELS
+from sitrepbench.preparing import PreparedRun, prepare
 from sitrepbench.reuse.keys import features_key, is_dear
-from sitrepbench.runs import PreparedRun, prepare
 
 
 @pytest.fixture

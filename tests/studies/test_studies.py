@@ -21,9 +21,9 @@ from sitrepbench.cli import main
 from sitrepbench.config.compose import compose_with, hydra_session, master_config
 from sitrepbench.config.run_config import RunConfig
 from sitrepbench.config.sweeping import JobComposer
+from sitrepbench.preparing import forget_data
 from sitrepbench.protocols import LearningCurve, LeaveOneOut
 from sitrepbench.resources import resource_folder
-from sitrepbench.runs import forget_data
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STUDIES = sorted(file.stem for file in resource_folder("experiments").glob("*.yaml"))

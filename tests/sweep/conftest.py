@@ -14,7 +14,7 @@ import pytest
 from sitrepbench.config.compose import compose_with, hydra_session
 from sitrepbench.config.run_config import RunConfig, check_config
 from sitrepbench.labels import LABELS
-from sitrepbench.runs import forget_data
+from sitrepbench.preparing import forget_data
 
 # Workers find `errands` by the path that they take over from this process.
 sys.path.insert(0, str(Path(__file__).parent))

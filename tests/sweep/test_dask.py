@@ -23,7 +23,7 @@ from dask_outside import errand, own_children, pids, surroundings
 from sitrepbench.config.compose import compose
 from sitrepbench.config.run_config import check_config
 from sitrepbench.errors import ConfigError
-from sitrepbench.runs import prepare
+from sitrepbench.preparing import prepare
 from sitrepbench.store.results import ResultsStore
 from sitrepbench.sweep.dask import DaskExecutor, DaskPool
 from sitrepbench.sweep.dask_worker import installation_problem

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from sitrepbench import runs
+from sitrepbench import preparing
 from sitrepbench.config.run_config import RunConfig
 from sitrepbench.errors import ConfigError, DataError, LockedSplitError, StoreError
+from sitrepbench.preparing import forget_data
 from sitrepbench.processes import this_host, this_process
-from sitrepbench.runs import forget_data
 from sitrepbench.store.failures import FailedRuns
 from sitrepbench.store.index import IndexRow
 from sitrepbench.store.record import PREDICTIONS_FILE
@@ -246,7 +246,7 @@ def test_broken_data_are_told_per_run_and_loaded_once(
 
     def prepare(config: RunConfig) -> Any:
         loads.append(config)
-        return runs.prepare(config)
+        return preparing.prepare(config)
 
     monkeypatch.setattr("sitrepbench.sweep.planning.prepare", prepare)
     bad = [compose(*NB, "dataset.path=absent.csv", f"model.alpha={a}") for a in (0.1, 0.2, 0.3)]
@@ -297,7 +297,7 @@ def test_a_sweep_cannot_look_at_a_test_split_by_hand(compose: Compose) -> None:
     assert look.job is not None
     check_looks([look, look])
     # As it is kept for a run that reads a locked split.
-    look.prepared = runs.prepare(config)
+    look.prepared = preparing.prepare(config)
     other = replace(look, job=replace(look.job, key="another"))
     check_looks([look, look])
     declared = replace(other, config=compose(*NB))

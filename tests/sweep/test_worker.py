@@ -14,8 +14,8 @@ import pytest
 
 from sitrepbench.config.run_config import RunConfig
 from sitrepbench.errors import ConfigError, DataError, StoreError
+from sitrepbench.preparing import prepare
 from sitrepbench.processes import this_host
-from sitrepbench.runs import prepare
 from sitrepbench.store.failures import FailedRuns
 from sitrepbench.store.results import ResultsStore
 from sitrepbench.sweep import worker

@@ -10,7 +10,7 @@ import pytest
 
 from sitrepbench.config.compose import compose
 from sitrepbench.config.run_config import check_config
-from sitrepbench.runs import PreparedRun, prepare
+from sitrepbench.preparing import PreparedRun, prepare
 
 SENTENCES = {
     "casualty_report": "{n} people were killed and more were wounded at the {place}.",

@@ -26,7 +26,8 @@ from sitrepbench.errors import ConfigError, DataError, ModelError
 from sitrepbench.models.answers import predict
 from sitrepbench.models.keywords import KeywordRules
 from sitrepbench.models.pipeline import transform
-from sitrepbench.runs import PreparedRun, obtain, prepare
+from sitrepbench.preparing import PreparedRun, prepare
+from sitrepbench.runs import obtain
 from sitrepbench.store.results import ResultsStore
 from sitrepbench.trained import TrainedModel, load_trained
 from sitrepbench.trained.folder import check_output, write_folder

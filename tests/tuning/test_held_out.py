@@ -17,8 +17,9 @@ from sitrepbench.config.compose import compose
 from sitrepbench.config.run_config import check_config
 from sitrepbench.errors import ConfigError
 from sitrepbench.labels import LABELS
+from sitrepbench.preparing import PreparedRun, forget_data, prepare
 from sitrepbench.reproduction.refits import refitted
-from sitrepbench.runs import Obtained, PreparedRun, forget_data, obtain, prepare
+from sitrepbench.runs import Obtained, obtain
 from sitrepbench.store.results import ResultsStore
 from sitrepbench.tuning import Given, GridSearch
 

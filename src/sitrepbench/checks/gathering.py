@@ -21,13 +21,13 @@ from sitrepbench.config.run_config import RunConfig
 from sitrepbench.config.schema import GROUPS
 from sitrepbench.errors import ConfigError, SitrepBenchError, StoreError, did_you_mean
 from sitrepbench.predictions import PredictionsTable
+from sitrepbench.preparing import PreparedRun, prepare
 from sitrepbench.protocols.cells import Plan
 from sitrepbench.reproduction.compare import cause_text
 from sitrepbench.reproduction.expectations import Expectations, read_expectations
 from sitrepbench.reproduction.facts import RunFacts, run_label
 from sitrepbench.reproduction.refits import refitted
 from sitrepbench.reproduction.studies import StudyFiles, find_study
-from sitrepbench.runs import PreparedRun, prepare
 from sitrepbench.store.failures import FailedRuns
 from sitrepbench.store.looks import LookLedger
 from sitrepbench.store.record import RunRecord

@@ -13,8 +13,8 @@ from sitrepbench.fitting import Fit, Tuned, fit_cell, fits_of
 from sitrepbench.metrics.confusion import document_confusions
 from sitrepbench.metrics.scores import macro_f1
 from sitrepbench.predictions import PredictionsTable
+from sitrepbench.preparing import PreparedRun
 from sitrepbench.protocols.cells import Cell, Plan, without_splits
-from sitrepbench.runs import PreparedRun
 from sitrepbench.tuning.tune import Chosen
 from sitrepbench.wording import one_line
 

@@ -27,7 +27,7 @@ from sitrepbench.sweep.jobs import State
 from sitrepbench.sweep.ledger import Event, PlannedRun, SweepPlan, ledgers
 
 if TYPE_CHECKING:
-    from sitrepbench.runs import PreparedRun
+    from sitrepbench.preparing import PreparedRun
     from sitrepbench.store.record import RunRecord
 
 #: Stored runs that are compared, those with the same names first, and those that are shown.
@@ -109,7 +109,7 @@ def prepare_now(overrides: Sequence[str], config_dirs: Sequence[Path]) -> Prepar
     """Compose what ``sitrepbench run`` would run now, load its data and compute its key."""
     from sitrepbench.config.compose import compose
     from sitrepbench.config.run_config import check_config
-    from sitrepbench.runs import prepare
+    from sitrepbench.preparing import prepare
 
     return prepare(check_config(compose(overrides, config_dirs=config_dirs)))
 

@@ -153,7 +153,7 @@ def needs_of(
         return Needs(by_sweeps)
     # Composing and loading data takes seconds.
     from sitrepbench.config.combinations import committed_studies, study_configs
-    from sitrepbench.runs import prepare
+    from sitrepbench.preparing import prepare
 
     needs = Needs(by_sweeps)
     for study in committed_studies():

@@ -258,8 +258,8 @@ def _nameless(job: StudyJob) -> RunFacts:
 
 def _study_run(facts: RunFacts, item: Reproduced) -> StudyRun:
     """Return a run for the report, with what its plan says of its training."""
+    from sitrepbench.preparing import prepare
     from sitrepbench.report.study_runs import StudyRun
-    from sitrepbench.runs import prepare
 
     assert item.record is not None
     plan = prepare(item.job.config).plan

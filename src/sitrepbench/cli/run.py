@@ -249,8 +249,9 @@ def _run(config: RunConfig) -> Outcome:
     """Run one configuration in this process."""
     from sitrepbench.cli.progress import cells_progress
     from sitrepbench.cli.tracked import shown_live
+    from sitrepbench.preparing import prepare
     from sitrepbench.reuse.memory import FittedFeatures
-    from sitrepbench.runs import obtain, prepare
+    from sitrepbench.runs import obtain
     from sitrepbench.store.results import ResultsStore
 
     try:

@@ -11,7 +11,7 @@ from typing import Self
 from sitrepbench.cli.outcome import settings_of
 from sitrepbench.errors import SitrepBenchError, TrackingError
 from sitrepbench.metrics.summary import Summary
-from sitrepbench.runs import PreparedRun
+from sitrepbench.preparing import PreparedRun
 from sitrepbench.store.index import IndexRow
 from sitrepbench.store.record import RunRecord
 from sitrepbench.store.results import ResultsStore

@@ -122,9 +122,10 @@ def _made(
     config: RunConfig, parsed: argparse.Namespace, output: Path
 ) -> tuple[TrainedModel, RunRecord]:
     from sitrepbench.cli.progress import cells_progress
+    from sitrepbench.preparing import prepare
     from sitrepbench.reuse.embeddings import embeddings_kept_in
     from sitrepbench.reuse.memory import FittedFeatures
-    from sitrepbench.runs import obtain, prepare
+    from sitrepbench.runs import obtain
     from sitrepbench.store.results import ResultsStore
     from sitrepbench.trained.fitting import training_rows
     from sitrepbench.trained.training import Order, train

@@ -26,7 +26,7 @@ from sitrepbench.reproduction.facts import RunFacts, environment_of, facts_of, s
 from sitrepbench.store.results import ResultsStore
 
 if TYPE_CHECKING:
-    from sitrepbench.runs import PreparedRun
+    from sitrepbench.preparing import PreparedRun
 
 DONE, FAILED = 0, 1
 #: The group that records of earlier versions do not have.
@@ -155,7 +155,8 @@ def rebuilt(
 def _verified(recorded: Recorded, results_dir: str, *, quiet: bool) -> Comparison:
     """Compute a run anew, beside the store, and compare."""
     from sitrepbench.cli.progress import cells_progress
-    from sitrepbench.runs import obtain, prepare, record_looks
+    from sitrepbench.preparing import prepare
+    from sitrepbench.runs import obtain, record_looks
 
     config = rebuilt(recorded.tree, recorded.names, recorded.overrides)
     with tempfile.TemporaryDirectory(prefix="sitrepbench-") as folder:

@@ -11,12 +11,12 @@ from sitrepbench.comparison.entries import Entry
 from sitrepbench.config.combinations import StudyJob, study_jobs
 from sitrepbench.config.differences import differences
 from sitrepbench.errors import DataError, ProtocolError, SitrepBenchError, StoreError
+from sitrepbench.preparing import PreparedRun, prepare
 from sitrepbench.reproduction.compare import cause_text
 from sitrepbench.reproduction.expectations import Expectations, read_expectations
 from sitrepbench.reproduction.facts import run_label
 from sitrepbench.reproduction.refits import refitted
 from sitrepbench.reproduction.studies import StudyFiles
-from sitrepbench.runs import PreparedRun, prepare
 from sitrepbench.store.failures import FailedRuns
 from sitrepbench.store.index import IndexRow
 from sitrepbench.store.record import RunRecord

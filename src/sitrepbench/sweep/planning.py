@@ -17,7 +17,7 @@ from sitrepbench.errors import (
     ProtocolError,
     SitrepBenchError,
 )
-from sitrepbench.runs import PreparedRun, prepare
+from sitrepbench.preparing import PreparedRun, prepare
 from sitrepbench.store.index import IndexRow
 from sitrepbench.sweep.jobs import Failure, Job, State
 from sitrepbench.told import ADHOC, RUN_NAME_LENGTH, run_name, without_passwords

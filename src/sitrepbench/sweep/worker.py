@@ -19,9 +19,10 @@ from pathlib import Path
 from sitrepbench.config.run_config import RunConfig
 from sitrepbench.environment import thread_pools
 from sitrepbench.errors import ConfigError, ModelError, SitrepBenchError, StoreError
+from sitrepbench.preparing import prepare
 from sitrepbench.processes import this_host
 from sitrepbench.reuse.memory import FittedFeatures
-from sitrepbench.runs import BusyError, Obtained, obtain, prepare
+from sitrepbench.runs import BusyError, Obtained, obtain
 from sitrepbench.store.failures import FailedRun, FailedRuns
 from sitrepbench.store.looks import now
 from sitrepbench.store.results import ResultsStore

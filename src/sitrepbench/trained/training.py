@@ -25,7 +25,7 @@ from sitrepbench.errors import ConfigError, SitrepBenchError
 from sitrepbench.fitting import Tuned
 from sitrepbench.metrics.calibration import calibration_of
 from sitrepbench.metrics.summary import Summary
-from sitrepbench.runs import PreparedRun
+from sitrepbench.preparing import PreparedRun
 from sitrepbench.store.record import RunRecord
 from sitrepbench.told import summarise_parts
 from sitrepbench.trained.card import CardFacts, card_text
