@@ -14,7 +14,6 @@ from sitrepbench.errors import ConfigError
 from sitrepbench.labels import LABELS
 from sitrepbench.metrics.scores import macro_f1
 from sitrepbench.preparing import forget_data, prepare
-from sitrepbench.report import study as study_report
 from sitrepbench.report.study import (
     replace_between,
     study_page,
@@ -196,24 +195,23 @@ def test_the_leaderboard_replaces_what_stands_between_the_markers(
     official, files: StudyFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = tmp_path / "README.md"
-    page.write_text("# head\n<!-- leaderboard -->\nold\n<!-- /leaderboard -->\ntail\n")
+    page.write_text("# head\n<!-- leaderboard: tiny -->\nold\n<!-- /leaderboard: tiny -->\ntail\n")
     assert write_leaderboard(files, official, page) == []
     assert "old" in page.read_text()
-    monkeypatch.setattr(study_report, "LEADERBOARD_STUDY", "tiny")
     monkeypatch.setattr(StudyFiles, "is_own", property(lambda self: True))
     assert write_leaderboard(files, official, page) == [page]
     text = page.read_text()
     assert text.startswith("# head\n")
     assert text.endswith("tail\n")
     assert "old" not in text
-    assert "sitrepbench reproduce tiny" in text
+    assert "\n    sitrepbench reproduce tiny\n" in text
     assert "| 1 | " in text
     # Again it is the same.
     write_leaderboard(files, official, page)
     assert page.read_text() == text
     page.write_text("no place for it\n")
     assert write_leaderboard(files, official, page) == []
-    page.write_text("<!-- leaderboard -->\nand no end\n")
+    page.write_text("<!-- leaderboard: tiny -->\nand no end\n")
     with pytest.raises(ConfigError, match=r"README.md: expected one line"):
         write_leaderboard(files, official, page)
 

@@ -30,9 +30,8 @@ from sitrepbench.stats.intervals import INTERVAL_METHOD
 from sitrepbench.stats.paired import PAIRED_METHOD, PairedDifference
 
 REPORT_FILE, FIGURE_FILE = "report.md", "report.svg"
-#: The study whose table stands in the README, and between which lines.
-LEADERBOARD_STUDY = "baselines"
-BEGIN, END = "<!-- leaderboard -->", "<!-- /leaderboard -->"
+#: Between these lines a study's table stands in the README.
+BEGIN, END = "<!-- leaderboard: {} -->", "<!-- /leaderboard: {} -->"
 
 
 def write_study_report(
@@ -95,7 +94,7 @@ def leaderboard(runs: Sequence[StudyRun]) -> str:
     return table(["", "run", *parts], rows)
 
 
-def replace_between(text: str, content: str, *, begin: str = BEGIN, end: str = END) -> str:
+def replace_between(text: str, content: str, *, begin: str, end: str) -> str:
     r"""Return a text with new content between two marker lines.
 
     Raises
@@ -112,25 +111,27 @@ def replace_between(text: str, content: str, *, begin: str = BEGIN, end: str = E
         raise ConfigError(f"expected one line {begin} and after it one line {end}")
     head, _, rest = text.partition(begin)
     _, _, tail = rest.partition(end)
-    return f"{head}{begin}\n\n{content.strip()}\n\n{end}{tail}"
+    lines = content.strip("\n")
+    return f"{head}{begin}\n\n{lines}\n\n{end}{tail}"
 
 
 def write_leaderboard(study: StudyFiles, runs: Sequence[StudyRun], page: Path) -> list[Path]:
-    """Write the table of the baselines into a page that has a place for it.
+    """Write a study's table into a page that has a place for it.
 
     Returns
     -------
     list of Path
-        The page; nothing for another study, or where the page is missing or has no markers.
+        The page; nothing for a user's own study, or where the page is missing or has no markers.
     """
-    if not study.is_own or study.name != LEADERBOARD_STUDY or not page.is_file():
+    if not study.is_own or not page.is_file():
         return []
+    begin, end = BEGIN.format(study.name), END.format(study.name)
     text = page.read_text(encoding="utf-8")
-    if BEGIN not in text:
+    if begin not in text:
         return []
     content = f"    sitrepbench reproduce {study.name}\n\n{leaderboard(runs)}"
     try:
-        made = replace_between(text, content)
+        made = replace_between(text, content, begin=begin, end=end)
     except ConfigError as error:
         raise ConfigError(f"{page}: {error}") from error
     try:
