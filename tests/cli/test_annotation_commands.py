@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -145,3 +147,16 @@ def test_agreement_of_the_corpus(repository: Path, capsys: pytest.CaptureFixture
     stats = json.loads(capsys.readouterr().out)["machine_agreement"]
     assert found["alpha"]["value"] == pytest.approx(stats["alpha"])
     assert len(found["disagreements"]) == stats["disagreements"]
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="there is no /dev/stdout here")
+def test_what_a_shell_adds_to_a_file_is_added(folder: Path) -> None:
+    told = Path("told.xml")
+    told.write_text("<!-- before -->\n")
+    command = "from sitrepbench.cli import main; raise SystemExit(main())"
+    words = ["annotation", "config", "--output", "/dev/stdout"]
+    with told.open("ab") as opened:
+        done = subprocess.run([sys.executable, "-c", command, *words], stdout=opened)
+    assert done.returncode == 0
+    labelling = (FILES / "labelling.xml").read_text(encoding="utf-8")
+    assert told.read_text(encoding="utf-8") == "<!-- before -->\n" + labelling

@@ -22,6 +22,9 @@ from sitrepbench.annotation.names import (
 )
 from sitrepbench.errors import DataError
 
+#: What lies here is added to, whatever it is.
+_STREAMS = (("/", "dev"), ("/", "proc"))
+
 
 def long_table(sentences: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
     """Return one row per sentence and annotator: `names.LONG_COLUMNS`, then further columns.
@@ -145,8 +148,10 @@ def write_beside(content: bytes, path: Path) -> None:
     target = Path(os.path.realpath(path))
     beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        if target.exists() and not target.is_file():
-            target.write_bytes(content)
+        if path.parts[:2] in _STREAMS or (target.exists() and not target.is_file()):
+            # Added to: behind /dev/stdout may lie a file that the shell adds to.
+            with path.open("ab") as stream:
+                stream.write(content)
             return
         beside.write_bytes(content)
         beside.replace(target)
