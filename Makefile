@@ -45,7 +45,7 @@ reproduce: $(READY) ## refit the published baselines, and compare: PASS or FAIL 
 	@cd $(ROOT) && $(BIN)/sitrepbench reproduce baselines --results-dir $(RESULTS)
 
 test: $(READY) ## run all tests (what is absent is skipped, with the reason)
-	@cd $(ROOT) && $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+	@cd $(ROOT) && $(BIN)/python -m pytest -n 3 --dist worksteal $(PYTEST_ARGS)
 
 check: lint types fast ## ruff, mypy and the fast tests: before every commit
 

@@ -154,7 +154,7 @@ def check(hydra: Hydra, master: DictConfig, composer: JobComposer, job: list[str
 
 
 PLAIN = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -162,15 +162,6 @@ PLAIN = settings(
 @PLAIN
 @given(job=jobs())
 def test_every_job_is_what_hydra_makes_of_it(
-    hydra: Hydra, master: DictConfig, composer: JobComposer, job: list[str]
-) -> None:
-    check(hydra, master, composer, job)
-
-
-@pytest.mark.slow
-@settings(PLAIN, max_examples=150)
-@given(job=jobs())
-def test_every_one_of_many_jobs_is_what_hydra_makes_of_it(
     hydra: Hydra, master: DictConfig, composer: JobComposer, job: list[str]
 ) -> None:
     check(hydra, master, composer, job)

@@ -78,13 +78,15 @@ def covered(design: CorpusDesign, *, n_documents: int, n_corpora: int) -> Covera
         [design, with_skill(design, WORSE)], n_corpora=n_corpora, n_documents=n_documents, seed=1
     )
     rng = np.random.default_rng(2)
-    held = by_sentences = 0
-    for one, other in corpora(drawn):
+    held = 0
+    by_sentences = []
+    for number, (one, other) in enumerate(corpora(drawn)):
         found = paired_difference(one, other, MACRO)
         held += found.low <= truth <= found.high
-        low, high = sentence_interval(one.counts[0], other.counts[0], rng)
-        by_sentences += low <= truth <= high
-    return Coverage(held / n_corpora, by_sentences / n_corpora)
+        if number % 2 == 0:  # half of them are enough to see that it is wrong
+            low, high = sentence_interval(one.counts[0], other.counts[0], rng)
+            by_sentences.append(low <= truth <= high)
+    return Coverage(held / n_corpora, float(np.mean(by_sentences)))
 
 
 @pytest.mark.slow
