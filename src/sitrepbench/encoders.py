@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -45,7 +45,7 @@ _OTHER_SUFFIXES = frozenset(
 )
 _OTHER_NAMES = frozenset({"data_config.json", "training_args.bin", "trainer_state.json"})
 #: Of a tokenizer one of these is there, whatever its kind.
-_TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "*.spm")
+_TOKENIZERS = ("*tokenizer*", "*vocab*", "*.model", "*.spm")
 #: What is fetched of a model on the hub, and then, of older ones, the only weights there are.
 _WANTED = ("*.json", "*.txt", "*.model", "*.spm", "*.safetensors")
 _OLD_WEIGHTS = "*pytorch_model*.bin"
@@ -155,6 +155,8 @@ class EncoderUse:
         missing = [] if there & {*self.marks} else [self.marks[0]]
         if not any(map(_is_weights, files)):
             missing.append(WEIGHTS)
+        if not _has_tokenizer(files):
+            missing.append("tokenizer")
         if missing:
             raise ConfigError(
                 f"{self.parameter}={name}: {folder} holds no {' and no '.join(missing)}; expected "
@@ -198,8 +200,9 @@ def encoder_files(folder: Path) -> list[Path]:
     for module in _modules(folder):
         found.update(file for file in module.rglob("*") if file.is_file())
     counting = sorted(file for file in found if _counts(file.relative_to(folder)))
-    safe = {file.parent for file in counting if file.suffix == ".safetensors"}
-    return [file for file in counting if file.suffix != ".bin" or file.parent not in safe]
+    # One file, or the index of several.
+    safe = {file.parent for file in counting if file.name.startswith(WEIGHTS)}
+    return [file for file in counting if not (file.match(_OLD_WEIGHTS) and file.parent in safe)]
 
 
 def _counts(inside: Path) -> bool:
@@ -209,6 +212,10 @@ def _counts(inside: Path) -> bool:
 
 def _is_weights(file: Path) -> bool:
     return file.suffix in (".safetensors", ".bin")
+
+
+def _has_tokenizer(files: Iterable[Path]) -> bool:
+    return any(file.match(pattern) for file in files for pattern in _TOKENIZERS)
 
 
 def _modules(folder: Path, *, with_files: bool = False) -> Iterator[Path]:
@@ -255,10 +262,10 @@ def _from_hub(name: str, use: EncoderUse) -> Path:
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         why = str(error).strip().partition("\n")[0]
         raise ConfigError(
-            f"{use.parameter}={name}: not found, or not whole, on this machine, and not to be had "
-            f"from the Hugging Face hub ({type(error).__name__}: {why}). Download it where there "
-            f"is a network, `hf download {name} --local-dir FOLDER`, and set "
-            f"{use.parameter}=FOLDER."
+            f"{use.parameter}={name}: there is no such folder here, and a model of that name was "
+            f"not found, or not whole, on this machine, nor to be had from the Hugging Face hub "
+            f"({type(error).__name__}: {why}). Download it where there is a network, "
+            f"`hf download {name} --local-dir FOLDER`, and set {use.parameter}=FOLDER."
         ) from error
     return folder
 
@@ -288,9 +295,8 @@ def _is_complete(folder: Path, name: str, use: EncoderUse) -> bool:
     from huggingface_hub import try_to_load_from_cache
 
     names = {file.name for file in folder.iterdir()}
-    weights = any(_is_weights(file) for file in folder.rglob("*"))
-    tokenizer = any(any(folder.rglob(pattern)) for pattern in _TOKENIZERS)
-    if not (weights and tokenizer and {*names} & {*use.marks}):
+    files = encoder_files(folder)
+    if not (any(map(_is_weights, files)) and _has_tokenizer(files) and names & {*use.marks}):
         return False
     if MODULES not in use.marks or MODULES in names:
         return all(any(module.glob("*")) for module in _modules(folder, with_files=True))

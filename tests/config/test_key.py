@@ -145,6 +145,29 @@ def test_a_lexicon_counts_by_content_not_by_place(table: Path, tmp_path: Path) -
     assert key(table, "model=keyword_rules", f"model.lexicon={copy}") != before
 
 
+def test_files_that_a_part_of_somebody_elses_estimator_reads_count(
+    table: Path, tmp_path: Path
+) -> None:
+    from sitrepbench.features.cues import CUE_FOLDER
+
+    words = tmp_path / "words.yaml"
+    words.write_bytes((CUE_FOLDER / "english.yaml").read_bytes())
+    node = (
+        "_target_: sklearn.pipeline.Pipeline\n"
+        "steps:\n"
+        "- - cues\n"
+        f"  - {{_target_: sitrepbench.features.HandMadeCues, lexicon: {words}}}\n"
+        "- - scaled\n"
+        "  - {_target_: sklearn.preprocessing.MaxAbsScaler}\n"
+    )
+    (tmp_path / "mine" / "features").mkdir(parents=True)
+    (tmp_path / "mine" / "features" / "scaled.yaml").write_text(node, encoding="utf-8")
+    mine = {"config_dirs": (tmp_path / "mine",)}
+    before = key(table, "features=scaled", **mine)
+    words.write_text(words.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
+    assert key(table, "features=scaled", **mine) != before
+
+
 def test_the_programs_own_sources_and_versions_count(
     table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,6 +33,7 @@ from sitrepbench.reuse.embeddings import embeddings_counted, embeddings_kept_in
 FILES = {
     "modules.json": '[{"path": ""}, {"path": "1_Pooling"}, {"path": "2_Normalize"}]',
     "config.json": "{}",
+    "tokenizer.json": '{"words": []}',
     "1_Pooling/config.json": '{"pooling_mode_mean_tokens": true}',
     "model.safetensors": "weights",
 }
@@ -96,6 +97,15 @@ def test_the_digest_is_of_the_files_that_count_wherever_they_lie(tmp_path: Path)
 
 
 @pytest.mark.usefixtures("installed")
+def test_weights_count_unless_others_are_loaded_in_their_place(tmp_path: Path) -> None:
+    old = made(tmp_path / "old", **{"pytorch_model.bin": "weights", "extra.safetensors": "more"})
+    (old / "model.safetensors").unlink()
+    assert "pytorch_model.bin" in {file.name for file in encoder_files(old)}
+    made(old, **{"model.safetensors.index.json": "{}"})
+    assert "pytorch_model.bin" not in {file.name for file in encoder_files(old)}
+
+
+@pytest.mark.usefixtures("installed")
 def test_settings_that_decide_vectors_count_and_no_others(tmp_path: Path) -> None:
     folder = str(made(tmp_path / "one"))
     plain = Embeddings(folder).content_digest()
@@ -120,7 +130,7 @@ def test_a_model_that_is_not_there_is_told(model: str) -> None:
 @pytest.mark.usefixtures("installed")
 def test_a_folder_without_weights_is_told(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing")
-    with pytest.raises(ConfigError, match=r"no modules\.json and no model\.safetensors"):
+    with pytest.raises(ConfigError, match=r"no modules\.json and .* and no tokenizer"):
         EMBEDDING.folder(str(tmp_path))
 
 
@@ -138,9 +148,9 @@ def test_packaged_weights_that_changed_are_refused(
 
 def test_values_that_make_no_sense_are_told_together() -> None:
     with pytest.raises(ConfigError) as caught:
-        Embeddings(batch_size=0, max_length=0).vectors(["a"])
+        Embeddings(batch_size=0, max_length=2).vectors(["a"])
     assert "batch_size=0" in str(caught.value)
-    assert "max_length=0" in str(caught.value)
+    assert "max_length=2" in str(caught.value)
 
 
 class OneWord:
@@ -227,6 +237,77 @@ def test_clones_and_other_model_files_after_a_fit(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config | {"changed": True}))
     with pytest.raises(ModelError, match="not those that were fitted with"):
         features.transform(frame)
+
+
+def spoil_weights(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    change(weights)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+
+def without_a_layer(folder: Path) -> None:
+    def change(weights: dict[str, Any]) -> None:
+        for name in [name for name in weights if ".layer.3." in name]:
+            del weights[name]
+
+    spoil_weights(folder, change)
+
+
+def with_nan(folder: Path) -> None:
+    spoil_weights(folder, lambda weights: weights["embeddings.LayerNorm.bias"].fill_(np.nan))
+
+
+def with_other_shapes(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"hidden_size": 768}))
+
+
+def without_words(folder: Path) -> None:
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    special = {entry["content"] for entry in tokenizer["added_tokens"]}
+    words = tokenizer["model"]["vocab"]
+    tokenizer["model"]["vocab"] = {word: words[word] for word in words if word in special}
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    (folder / "vocab.txt").write_text("\n".join(sorted(special)) + "\n")
+
+
+def half(folder: Path) -> None:
+    weights = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("extra")
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (without_a_layer, r"its weights lack 16 .* such as encoder\.layer\.3\."),
+        (with_nan, "vectors with NaN or infinity"),
+        (with_other_shapes, "other shapes than its configuration"),
+        (without_words, "its tokenizer knows no words"),
+        (half, "cannot be loaded by sentence-transformers: SafetensorError"),
+    ],
+)
+def test_files_that_are_not_whole_are_told(
+    tmp_path: Path, spoil: Callable[[Path], None], message: str
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(EMBEDDING.folder("packaged"), folder)
+    spoil(folder)
+    with (
+        embeddings_kept_in(tmp_path / "results") as tally,
+        pytest.raises(ModelError, match=message),
+    ):
+        Embeddings(str(folder), device="cpu").vectors(["ten dead", "talks on"])
+    assert not tally.computed
+
+
+@pytest.mark.usefixtures("extra")
+def test_more_tokens_than_an_encoder_has_positions_for_are_refused() -> None:
+    with pytest.raises(ConfigError, match="this encoder has 512 positions"):
+        Embeddings(device="cpu", max_length=513).vectors(["ten dead"])
 
 
 @pytest.mark.usefixtures("extra")

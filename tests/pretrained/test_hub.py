@@ -202,5 +202,5 @@ def test_what_another_program_left_in_the_cache_is_completed(hub: Hub, tmp_path:
 def test_a_name_that_is_nowhere_is_told_with_what_to_do(hub: Hub, tmp_path: Path) -> None:
     done = asked(hub, tmp_path, FIND, "us/nothing", "tuning")
     assert done.returncode == 1
-    assert "encoder=us/nothing: not found" in done.stderr
+    assert "encoder=us/nothing: there is no such folder here" in done.stderr
     assert "hf download us/nothing --local-dir FOLDER" in done.stderr

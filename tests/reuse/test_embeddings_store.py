@@ -5,20 +5,23 @@ from __future__ import annotations
 import multiprocessing
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from filelock import FileLock
 
+from sitrepbench.reuse import embeddings
 from sitrepbench.reuse.embeddings import (
     EMBEDDINGS_CACHE,
-    MemoryStore,
     embeddings_counted,
     embeddings_kept_in,
     encoding_told,
     vectors_of,
 )
+from sitrepbench.reuse.vector_stores import MemoryStore
 
 TEXTS = ["a truce", "a long sentence about a truce", "a truce", "a convoy left"]
 
@@ -65,6 +68,71 @@ def test_only_new_texts_are_computed_each_once_and_the_longest_first(tmp_path: P
         asked([*TEXTS, *TEXTS], encoder)
     assert encoder.asked == [["a truce"], ["a long sentence about a truce", "a convoy left"]]
     assert (tally.computed, tally.taken) == (3, 1)
+
+
+def test_what_the_disk_refuses_is_held_for_the_rest_of_the_process(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("in the way")
+    encoder = Encoder()
+    for _ in range(2):
+        with embeddings_kept_in(tmp_path):
+            asked(TEXTS, encoder)
+    assert len(encoder.asked) == 1
+
+
+def test_a_table_of_another_shape_is_set_aside(tmp_path: Path) -> None:
+    with embeddings_kept_in(tmp_path):
+        asked(TEXTS, Encoder())
+    file = file_of(tmp_path)
+    file.unlink()
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute("CREATE TABLE vectors (text BLOB PRIMARY KEY, other REAL)")
+    for computed in (3, 0):
+        with embeddings_kept_in(tmp_path) as tally:
+            asked(TEXTS, Encoder())
+        assert tally.computed == computed
+        assert not tally.notes
+    assert list(file.parent.glob("*.damaged-*"))
+
+
+def test_parts_of_a_slow_encoder_stay_small_and_are_kept_when_it_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embeddings, "PART_SECONDS", 0.0)
+    texts = [f"sentence {number}" for number in range(200)]
+    sizes: list[int] = []
+
+    def slow(some: list[str]) -> npt.NDArray[np.float32]:
+        if len(sizes) == 3:
+            raise KeyboardInterrupt
+        sizes.append(len(some))
+        return np.ones((len(some), 3), np.float32)
+
+    with embeddings_kept_in(tmp_path), pytest.raises(KeyboardInterrupt):
+        vectors_of(texts, name="one", encode=slow, dtype="float32", batch_size=8)
+    assert sizes == [32, 32, 32]
+    with embeddings_kept_in(tmp_path) as tally:
+        vectors_of(texts, name="one", encode=Encoder(), dtype="float32", batch_size=8)
+    assert (tally.taken, tally.computed) == (96, 104)
+
+
+def test_who_waits_tells_what_others_encode_and_does_not_wait_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embeddings, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(embeddings, "PATIENCE_SECONDS", 0.1)
+    with embeddings_kept_in(tmp_path):
+        asked(TEXTS[:1], Encoder())
+    told: list[tuple[int, int]] = []
+    # Another process that has stopped, and holds the lock.
+    with (
+        FileLock(file_of(tmp_path).with_suffix(".lock")),
+        embeddings_kept_in(tmp_path) as tally,
+        encoding_told(lambda *so: told.append(so)),
+    ):
+        asked(TEXTS, Encoder())
+    assert (tally.taken, tally.computed) == (1, 2)
+    assert told[0] == (0, 2)
+    assert told[-1] == (2, 2)
 
 
 def test_parts_hold_whole_batches(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from sitrepbench.config.building import without_own_keys
 from sitrepbench.config.run_config import RunConfig
 from sitrepbench.config.session_code import SESSION, session_digests
 from sitrepbench.config.targets import TARGET, locate
+from sitrepbench.features.contents import contents as contents_of_parts
 from sitrepbench.models.pipeline import reads_frame, unset_seeds
 from sitrepbench.protocols import Plan
 from sitrepbench.tuning.tune import Tuning
@@ -109,11 +110,7 @@ def key_parts(
     if isinstance(deciding["protocol"], dict):
         # The digest stands for a protocol's second dataset as well.
         deciding["protocol"].pop("target", None)
-    contents = {
-        name: step.content_digest()
-        for name, step in pipeline.steps
-        if hasattr(step, "content_digest")
-    }
+    contents = {name: found for name, step in pipeline.steps if (found := _contents(step))}
     for name, step in pipeline.steps:
         # A file that an estimator reads counts by its content, not by its path.
         for parameter in getattr(step, "content_parameters", ()):
@@ -134,6 +131,13 @@ def key_parts(
         "own_code": own_code,
         "versions": _versions(targets, tuning),
     }
+
+
+def _contents(step: Any) -> str | Mapping[str, str]:
+    """Return what stands for the files that a step reads, or that its parts do; else nothing."""
+    if hasattr(step, "content_digest"):
+        return str(step.content_digest())
+    return contents_of_parts(step) if hasattr(step, "get_params") else {}
 
 
 def tuner_part(config: RunConfig, tuning: Tuning | None) -> dict[str, Any] | None:

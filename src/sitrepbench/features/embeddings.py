@@ -6,9 +6,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Sequence
-from functools import lru_cache
 from importlib import metadata
-from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -20,14 +18,16 @@ from sklearn.utils.validation import check_is_fitted
 from sitrepbench.data.dataset import TEXT
 from sitrepbench.encoders import EMBEDDING, PACKAGED
 from sitrepbench.errors import ConfigError, ModelError
+from sitrepbench.features.encoder_loading import Device, check_length, device_of, loaded
 from sitrepbench.features.tfidf import word_char_tfidf
 from sitrepbench.features.union import SideBySide
 from sitrepbench.reuse.embeddings import vectors_of
 
 #: What decides a vector beside the files and the settings.
 DISTRIBUTIONS = ("sentence-transformers", "tokenizers", "torch", "transformers")
-Device = Literal["auto", "cpu", "cuda"]
 Storage = Literal["float32", "float16"]
+#: Fewer tokens leave nothing of a sentence but the marks of its beginning and end.
+LEAST_LENGTH = 4
 #: The parameters of `Embeddings`; its content digest stands for those that decide vectors.
 PARAMETERS = ("model", "batch_size", "device", "normalize", "max_length", "prompt", "storage")
 
@@ -151,17 +151,19 @@ class Embeddings(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         problems = []
         if self.batch_size < 1:
             problems.append(f"batch_size={self.batch_size}: at least 1 is expected")
-        if self.max_length is not None and self.max_length < 1:
-            problems.append(f"max_length={self.max_length}: at least 1, or null, is expected")
+        if self.max_length is not None and self.max_length < LEAST_LENGTH:
+            problems.append(
+                f"max_length={self.max_length}: at least {LEAST_LENGTH}, or null, is expected"
+            )
         if self.storage not in ("float32", "float16"):
             problems.append(f"storage={self.storage!r}: float32 or float16 is expected")
         if problems:
             raise ConfigError("embeddings: " + "; ".join(problems))
 
     def _encode(self, texts: list[str]) -> npt.NDArray[np.float32]:
-        encoder = _loaded(
-            EMBEDDING.folder(self.model), _device(self.device), EMBEDDING.digest(self.model)
-        )
+        folder, files = EMBEDDING.folder(self.model), EMBEDDING.digest(self.model)
+        encoder = loaded(folder, device_of(self.device), files)
+        check_length(encoder, self.max_length)
         own = encoder.max_seq_length
         if self.max_length is not None:
             encoder.max_seq_length = self.max_length
@@ -175,51 +177,19 @@ class Embeddings(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                     normalize_embeddings=self.normalize,
                     show_progress_bar=False,
                 )
-        finally:
-            encoder.max_seq_length = own
-        return np.asarray(vectors, dtype=np.float32)
-
-
-def _device(asked: str) -> str:
-    """Return ``cpu`` or ``cuda``."""
-    EMBEDDING.check_installed()
-    import torch
-
-    if asked not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"embeddings: device={asked!r}: auto, cpu or cuda is expected")
-    available = asked != "cpu" and bool(torch.cuda.is_available())
-    if asked == "cuda" and not available:
-        raise ConfigError(
-            "embeddings: device=cuda, but torch finds no GPU that it can use; set device=cpu, or "
-            "install a build of torch for your GPU (docs/pretrained.md)"
-        )
-    return "cuda" if available else "cpu"
-
-
-@lru_cache(maxsize=1)
-def _loaded(folder: Path, device: str, digest: str) -> Any:
-    """Load an encoder once per process, and anew when its files' ``digest`` is another one.
-
-    Libraries' bars and warnings are not shown.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from sentence_transformers import SentenceTransformer
-        from transformers.utils import logging
-
-        shown = logging.is_progress_bar_enabled()
-        logging.disable_progress_bar()
-        try:
-            return SentenceTransformer(str(folder), device=device, local_files_only=True)
-        except Exception as error:  # whatever is wrong with somebody's model files
+        except Exception as error:  # somebody's model
             said = str(error).strip().partition("\n")[0]
             raise ModelError(
-                f"{folder}: cannot be loaded by sentence-transformers: {type(error).__name__}: "
-                f"{said}"
+                f"model={self.model}: encoding fails: {type(error).__name__}: {said}"
             ) from error
         finally:
-            if shown:
-                logging.enable_progress_bar()
+            encoder.max_seq_length = own
+        if not np.isfinite(vectors).all():
+            raise ModelError(
+                f"model={self.model}: the encoder gives vectors with NaN or infinity; its files in "
+                f"{folder} are damaged, or not made for {vectors.dtype}"
+            )
+        return np.asarray(vectors, dtype=np.float32)
 
 
 def _store_name(digest: str) -> str:

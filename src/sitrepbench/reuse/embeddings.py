@@ -2,48 +2,40 @@
 
 On disk they lie in one SQLite file per encoder, ``<results>/cache/embeddings/<name>.sqlite``. The
 name stands for all that decides a vector but the text: the encoder's files, its settings, the
-libraries. Every vector carries a checksum; one that does not agree counts as absent, and a file
-that is no database is set aside. The files may be deleted at any time.
+libraries. The files may be deleted at any time.
 """
 
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 import time
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
-from filelock import FileLock, Timeout
 
-Vectors = npt.NDArray[np.floating]
+from sitrepbench.reuse.vector_stores import MemoryStore, Vectors, VectorStore
+
 Encode = Callable[[list[str]], Vectors]
 #: Told how many sentences are encoded, of how many that have to be.
 OnEncoded = Callable[[int, int], None]
 
 #: Below a results store.
 EMBEDDINGS_CACHE = Path("cache") / "embeddings"
-#: Sentences in the first part that is encoded; parts grow while they take less than a second.
-FIRST_PART = 256
+#: Sentences in the smallest part that is encoded, in whole batches.
+FIRST_PART = 32
+#: Parts grow while they take less than so long, and shrink from twice of it on.
+PART_SECONDS = 1.0
 #: How long encoded vectors may wait to be written, seconds: what a kill can lose.
 WRITE_SECONDS = 2.0
-#: Memory of a process for vectors where there is no results store, bytes.
-MEMORY_LIMIT = 64 * 2**20
-_BUSY_SECONDS = 60.0
-#: Parameters of one query; SQLite's own limit is 999 in old versions.
-_ASKED_AT_ONCE = 500
-_FIND = "SELECT text, vector, seconds, checksum FROM vectors WHERE text IN"
-_SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS vectors "
-    "(text BLOB PRIMARY KEY, vector BLOB, seconds REAL, checksum INTEGER)"
-)
+#: How often a waiting process looks what another one has encoded meanwhile, seconds.
+_LOOK_SECONDS = 1.0
+#: After so long without any of its sentences a waiting process encodes them itself, seconds.
+PATIENCE_SECONDS = 120.0
 
 
 @dataclass
@@ -133,122 +125,11 @@ def encoding_told(on_encoded: OnEncoded) -> Iterator[None]:
 class _Store(Protocol):
     def find(self, keys: Sequence[bytes]) -> Iterator[tuple[bytes, Vectors, float]]: ...
     def keep(self, keys: Sequence[bytes], vectors: Vectors, seconds: float) -> str: ...
-    def encoding(self) -> AbstractContextManager[object]: ...
+    def turn(self, held: ExitStack, seconds: float) -> bool: ...
 
 
-class VectorStore:
-    """The vectors of one encoder on disk, for any number of processes at once.
-
-    Parameters
-    ----------
-    path : Path
-        The file; made on first use.
-    dtype : {"float32", "float16"}
-        Of the vectors.
-    """
-
-    def __init__(self, path: Path, dtype: str) -> None:
-        self.path = path
-        self._dtype: np.dtype[np.floating] = np.dtype(dtype)
-
-    def find(self, keys: Sequence[bytes]) -> Iterator[tuple[bytes, Vectors, float]]:
-        """Yield key, vector and seconds of those that are there and whole, in no order."""
-        if not self.path.exists():
-            return
-        try:
-            with closing(self._open()) as database:
-                for start in range(0, len(keys), _ASKED_AT_ONCE):
-                    asked = keys[start : start + _ASKED_AT_ONCE]
-                    marks = ",".join("?" * len(asked))
-                    found = database.execute(f"{_FIND} ({marks})", asked)
-                    for key, raw, seconds, checksum in found:
-                        if checksum == _checksum(key, raw):
-                            yield key, np.frombuffer(raw, dtype=self._dtype), float(seconds)
-        except sqlite3.OperationalError:
-            return  # busy, or not to be read: then they are computed
-        except (sqlite3.DatabaseError, TypeError, ValueError):
-            self._set_aside()
-
-    def keep(self, keys: Sequence[bytes], vectors: Vectors, seconds: float) -> str:
-        """Write vectors of shape (n_keys, width); return why it could not be done, or ``""``.
-
-        ``seconds`` is what encoding one of them took.
-        """
-        rows = []
-        for key, vector in zip(keys, np.ascontiguousarray(vectors, dtype=self._dtype), strict=True):
-            raw = vector.tobytes()
-            rows.append((key, raw, seconds, _checksum(key, raw)))
-        for _ in range(2):
-            try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                with closing(self._open()) as database, database:
-                    database.execute(_SCHEMA)
-                    database.executemany("INSERT OR REPLACE INTO vectors VALUES (?,?,?,?)", rows)
-                return ""
-            except (OSError, sqlite3.OperationalError) as error:
-                return f"embeddings are not kept on disk: {self.path}: {error}"
-            except sqlite3.DatabaseError:
-                self._set_aside()
-        return f"embeddings are not kept on disk: {self.path} is damaged"
-
-    @contextmanager
-    def encoding(self) -> Iterator[None]:
-        """Let one process at a time encode: who waits finds the vectors when its turn comes."""
-        lock = FileLock(self.path.with_suffix(".lock"))
-        with ExitStack() as stack:
-            try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(lock.acquire())
-            except (OSError, Timeout):
-                pass  # a folder that takes no lock: two may compute the same, which harms nothing
-            yield
-
-    def _open(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self.path, timeout=_BUSY_SECONDS)
-        # Power that fails may cost vectors, which are computed anew.
-        database.execute("PRAGMA synchronous=NORMAL")
-        return database
-
-    def _set_aside(self) -> None:
-        try:
-            self.path.replace(self.path.with_name(f"{self.path.name}.damaged-{time.time_ns()}"))
-        except OSError:
-            return
-
-
-class MemoryStore:
-    """Vectors in this process's memory, where there is no results store to keep them in."""
-
-    def __init__(self, limit: int = MEMORY_LIMIT) -> None:
-        self._limit = limit
-        self._held: dict[bytes, tuple[Vectors, float]] = {}
-        self._size = 0
-
-    def find(self, keys: Sequence[bytes]) -> Iterator[tuple[bytes, Vectors, float]]:
-        """Yield key, vector and seconds of those that are there."""
-        for key in keys:
-            if key in self._held:
-                yield key, *self._held[key]
-
-    def keep(self, keys: Sequence[bytes], vectors: Vectors, seconds: float) -> str:
-        """Hold vectors; when there is no room for them, all that was held before goes."""
-        if self._size + vectors.nbytes > self._limit:
-            self._held.clear()
-            self._size = 0
-        if vectors.nbytes <= self._limit:
-            self._held.update(
-                {key: (row.copy(), seconds) for key, row in zip(keys, vectors, strict=True)}
-            )
-            self._size += vectors.nbytes
-        return ""
-
-    def encoding(self) -> AbstractContextManager[None]:
-        """Return nothing to wait for."""
-        return nullcontext()
-
-
-#: By name and dtype; a process works with one or two encoders.
-_MEMORY: dict[tuple[str, str], MemoryStore] = {}
+#: By folder, name and dtype; a process works with one or two encoders.
+_MEMORY: dict[tuple[Path | None, str, str], MemoryStore] = {}
 
 
 def vectors_of(
@@ -275,6 +156,7 @@ def vectors_of(
     ndarray, shape (n_texts, width)
     """
     store = _store(name, dtype)
+    tell = _ON_ENCODED.get() or _told_to_nobody
     if not texts:
         return np.asarray(encode([""]), dtype=dtype)[:0]
     keys = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in texts]
@@ -287,19 +169,43 @@ def vectors_of(
     waited = 0.0
     if rows.missing:
         started = time.perf_counter()
-        with store.encoding():
+        with ExitStack() as held:
+            found |= _waited_for(store, held, rows, places, tell)
             waited = time.perf_counter() - started
-            # Another process may have encoded them while this one waited.
-            found |= rows.fill(places, store.find([key for key in places if key not in found]))
             absent = [key for key in places if key not in found]
             absent.sort(key=lambda key: -len(by_key[key]))
-            for part, vectors, notes in _encoded(absent, by_key, store, encode, batch_size):
+            for part, vectors, notes in _encoded(absent, by_key, store, encode, batch_size, tell):
                 rows.put([places[key] for key in part], vectors)
                 for tally in tallies:
                     tally.notes += notes
     for tally in tallies:
         tally.add(name, found, absent, waited)
     return rows.values[[places[key] for key in keys]]
+
+
+def _told_to_nobody(done: int, total: int) -> None:
+    return
+
+
+def _waited_for(
+    store: _Store, held: ExitStack, rows: _Rows, places: dict[bytes, int], tell: OnEncoded
+) -> dict[bytes, float]:
+    """Wait for the turn to encode, and take what other processes encode meanwhile.
+
+    Nobody waits for ever: who gets nothing for long encodes what is missing, whoever else does.
+    """
+    found: dict[bytes, float] = {}
+    n_missing = int((~rows.there).sum())
+    heard = time.monotonic()
+    while True:
+        its_turn = store.turn(held, _LOOK_SECONDS)
+        absent = [key for key, place in places.items() if not rows.there[place]]
+        fresh = rows.fill(places, store.find(absent))
+        found |= fresh
+        heard = time.monotonic() if fresh else heard
+        if its_turn or not rows.missing or time.monotonic() - heard > PATIENCE_SECONDS:
+            return found
+        tell(len(found), n_missing)
 
 
 class _Rows:
@@ -331,37 +237,45 @@ class _Rows:
 
 
 def _encoded(
-    keys: Sequence[bytes], texts: dict[bytes, str], store: _Store, encode: Encode, batch_size: int
+    keys: Sequence[bytes],
+    texts: dict[bytes, str],
+    store: _Store,
+    encode: Encode,
+    batch_size: int,
+    tell: OnEncoded,
 ) -> Iterator[tuple[Sequence[bytes], Vectors, list[str]]]:
     """Encode and keep, part by part; yield each part with what the disk refused."""
-    tell = _ON_ENCODED.get()
-    size = -(-FIRST_PART // batch_size) * batch_size
+    size = least = -(-FIRST_PART // batch_size) * batch_size
     start, written = 0, time.perf_counter()
     waiting: list[tuple[Sequence[bytes], Vectors, float]] = []
-    while start < len(keys):
-        part = keys[start : start + size]
-        began = time.perf_counter()
-        vectors = np.asarray(encode([texts[key] for key in part]))
-        took = time.perf_counter() - began
-        start += len(part)
-        waiting.append((part, vectors, took / len(part)))
-        notes: list[str] = []
-        if start >= len(keys) or time.perf_counter() - written > WRITE_SECONDS:
-            said = [store.keep(*one) for one in waiting]
-            notes, waiting, written = [note for note in said if note], [], time.perf_counter()
-        if tell is not None:
+    try:
+        while start < len(keys):
+            part = keys[start : start + size]
+            began = time.perf_counter()
+            vectors = np.asarray(encode([texts[key] for key in part]))
+            took = time.perf_counter() - began
+            start += len(part)
+            waiting.append((part, vectors, took / len(part)))
+            notes: list[str] = []
+            if start >= len(keys) or time.perf_counter() - written > WRITE_SECONDS:
+                waiting, kept = [], waiting
+                notes, written = _kept(store, kept), time.perf_counter()
             tell(start, len(keys))
-        if took < 1.0:
-            size *= 2
-        yield part, vectors, notes
+            if took < PART_SECONDS:
+                size *= 2
+            elif took > 2 * PART_SECONDS:
+                size = max(least, size // 2 // least * least)
+            yield part, vectors, notes
+    finally:
+        # What was encoded before somebody stopped it, or something failed.
+        _kept(store, waiting)
+
+
+def _kept(store: _Store, parts: Iterable[tuple[Sequence[bytes], Vectors, float]]) -> list[str]:
+    return [note for part in parts if (note := store.keep(*part))]
 
 
 def _store(name: str, dtype: str) -> _Store:
     folder = _FOLDER.get()
-    if folder is not None:
-        return VectorStore(folder / f"{name}.sqlite", dtype)
-    return _MEMORY.setdefault((name, dtype), MemoryStore())
-
-
-def _checksum(key: bytes, raw: bytes) -> int:
-    return zlib.crc32(raw, zlib.crc32(key))
+    memory = _MEMORY.setdefault((folder, name, dtype), MemoryStore())
+    return memory if folder is None else VectorStore(folder / f"{name}.sqlite", dtype, memory)
