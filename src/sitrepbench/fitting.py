@@ -43,7 +43,7 @@ from sitrepbench.reuse.transformed import (
 from sitrepbench.seeding import seed_for
 from sitrepbench.tuning.inner import Answer, InnerFolds
 from sitrepbench.tuning.tune import Chosen, Tuning, choose
-from sitrepbench.watching import blaming, listening, stopwatch, texts
+from sitrepbench.watching import blaming, listening, stopwatch, texts, timed_together
 
 #: Between the parts that one fit is asked about.
 PARTS_JOINT = "+"
@@ -213,6 +213,7 @@ def _with_model(pipeline: Pipeline, model: Any) -> Pipeline:
     return Pipeline([*pipeline.steps[:-1], (pipeline.steps[-1][0], model)])
 
 
+@timed_together()
 def fit_cell(
     plan: Plan,
     fit: Fit,

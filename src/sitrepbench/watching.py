@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 
 from sitrepbench.errors import ModelError, SitrepBenchError
-from sitrepbench.reuse.embeddings import embeddings_counted
+from sitrepbench.reuse.embeddings import EmbeddingTally, embeddings_counted
+
+_TOGETHER: ContextVar[EmbeddingTally | None] = ContextVar("timed_together", default=None)
 
 
 @contextmanager
@@ -43,5 +46,20 @@ def stopwatch() -> Iterator[Callable[[], float]]:
 
     So the cost of a run is that of the run by itself, whatever earlier runs have computed.
     """
-    with embeddings_counted() as tally:
+    together = _TOGETHER.get()
+    with embeddings_counted() if together is None else nullcontext(together) as tally:
         yield lambda: time.perf_counter() + tally.spared_seconds
+
+
+@contextmanager
+def timed_together() -> Iterator[None]:
+    """Let all stopwatches meanwhile count a text once: the second asks for a vector that is there.
+
+    It may decorate a function.
+    """
+    with embeddings_counted() as tally:
+        token = _TOGETHER.set(tally)
+        try:
+            yield
+        finally:
+            _TOGETHER.reset(token)

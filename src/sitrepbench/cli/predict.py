@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from sitrepbench.cli.arguments import add_store, count, output_name
+from sitrepbench.cli.train import add_encoder
 
 DESCRIPTION = """\
 Label the sentences of a file with a trained model: the same rows in the same
@@ -103,6 +104,7 @@ def _add_trust(predict: Any) -> None:
         metavar="MODULE.CLASS",
         help="a type in the model's file to trust beyond the known ones; may be repeated",
     )
+    add_encoder(predict)
 
 
 def _predict(parsed: argparse.Namespace) -> int:

@@ -49,6 +49,7 @@ def predict_command(parsed: argparse.Namespace) -> int:
             allow_pickle=parsed.allow_pickle,
             trust=tuple(parsed.trust),
             probabilities=not parsed.no_probabilities,
+            encoder=parsed.encoder,
         )
         labelled = label_file(order, source, on_progress=told)
     return _tell(labelled)

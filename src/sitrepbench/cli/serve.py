@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sitrepbench.cli.arguments import add_store, port
-from sitrepbench.cli.train import add_loading_rules
+from sitrepbench.cli.train import add_encoder, add_loading_rules
 
 DEFAULT_PORT = 5005
 _TELLS = """\
@@ -40,6 +40,7 @@ def add_serve(commands: Any) -> None:
     )
     serve.add_argument("--tracking-uri", metavar="URI", help="where an MLflow model is")
     add_loading_rules(serve)
+    add_encoder(serve)
     add_store(serve)
     serve.set_defaults(command=_serve)
 
@@ -70,6 +71,7 @@ def _serve(parsed: argparse.Namespace) -> int:
             most_bytes=most_bytes,
             allow_pickle=parsed.allow_pickle,
             trust=tuple(parsed.trust),
+            encoder=parsed.encoder,
         ) as (app, model),
     ):
         host = f"[{parsed.host}]" if ":" in parsed.host else parsed.host

@@ -71,6 +71,16 @@ def add_loading_rules(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_encoder(parser: argparse.ArgumentParser) -> None:
+    """Add the option that tells where the encoder of a model lies."""
+    parser.add_argument(
+        "--encoder",
+        metavar="FOLDER",
+        help="where the encoder lies that the model reads: a folder, or a name on the Hugging "
+        "Face hub; its files must be those of the training",
+    )
+
+
 def _train(parsed: argparse.Namespace) -> int:
     from sitrepbench.trained.folder import check_output
     from sitrepbench.trained.serialised import check_names
@@ -186,7 +196,12 @@ def _tell(model: TrainedModel, record: RunRecord, output: Path) -> None:
             "The model is kept as pickle: whoever loads it needs --allow-pickle, and to trust you.",
             file=sys.stderr,
         )
-    print(f"Label a file: sitrepbench predict {shlex.quote(str(output))} FILE")
+    from sitrepbench.trained.encoders import encoders_named
+
+    # It is not read unless who labels names it as well.
+    named = encoders_named(model.pipeline)
+    encoder = f" --encoder {shlex.quote(named[0])}" if named else ""
+    print(f"Label a file: sitrepbench predict {shlex.quote(str(output))} FILE{encoder}")
 
 
 def _files(output: Path) -> dict[str, Any]:

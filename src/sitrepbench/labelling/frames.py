@@ -28,6 +28,7 @@ def label_frame(
     probabilities: bool = True,
     allow_pickle: bool = False,
     trust: Sequence[str] = (),
+    encoder: str | None = None,
 ) -> pd.DataFrame:
     """Return a table with what a model says of its rows in further columns.
 
@@ -44,7 +45,7 @@ def label_frame(
         The column of the sentences; by default ``text``, or ``sentence``.
     probabilities : bool
         Whether to add ``p_<label>`` where the model has them.
-    allow_pickle, trust
+    allow_pickle, trust, encoder
         As in `sitrepbench.trained.load_trained`, for a model that is named by its folder.
 
     Returns
@@ -62,7 +63,7 @@ def label_frame(
     if isinstance(model, TrainedModel):
         used = model
     else:
-        used = _loaded(str(model), allow_pickle, tuple(trust))
+        used = _loaded(str(model), allow_pickle, tuple(trust), encoder)
     facts = ModelFacts.of(used)
     names = [str(name) for name in frame.columns]
     added = facts.added(probabilities=probabilities)
@@ -94,8 +95,10 @@ def label_frame(
 
 
 @lru_cache(maxsize=2)
-def _loaded(folder: str, allow_pickle: bool, trust: tuple[str, ...]) -> TrainedModel:
-    model = load_trained(folder, allow_pickle=allow_pickle, trust=trust)
+def _loaded(
+    folder: str, allow_pickle: bool, trust: tuple[str, ...], encoder: str | None
+) -> TrainedModel:
+    model = load_trained(folder, allow_pickle=allow_pickle, trust=trust, encoder=encoder)
     freeze_vocabularies(model.pipeline)
     return model
 

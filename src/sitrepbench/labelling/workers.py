@@ -42,12 +42,15 @@ class ModelSource:
         Types to trust beyond the known ones.
     probabilities : bool
         Whether probabilities are wanted.
+    encoder : str or None
+        Where the model's encoder lies, as `sitrepbench.trained.load_trained` takes it.
     """
 
     folder: str
     allow_pickle: bool = False
     trust: tuple[str, ...] = ()
     probabilities: bool = True
+    encoder: str | None = None
 
 
 class Answerer(Protocol):
@@ -289,6 +292,11 @@ def _load(source: ModelSource) -> Any:
     from sitrepbench.labelling.counting import freeze_vocabularies
     from sitrepbench.trained import load_trained
 
-    model = load_trained(source.folder, allow_pickle=source.allow_pickle, trust=source.trust)
+    model = load_trained(
+        source.folder,
+        allow_pickle=source.allow_pickle,
+        trust=source.trust,
+        encoder=source.encoder,
+    )
     freeze_vocabularies(model.pipeline)
     return model

@@ -35,6 +35,7 @@ class ServedModel(PythonModel):
             context.artifacts[ARTIFACT],
             allow_pickle=bool(given.get("allow_pickle", False)),
             trust=tuple(given.get("trust", ())),
+            encoder=given.get("encoder"),
         )
 
     def predict(

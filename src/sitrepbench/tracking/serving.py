@@ -20,7 +20,12 @@ MOST_AT_A_TIME = 16
 
 @contextmanager
 def serving_app(
-    folder: Path, *, most_bytes: int, allow_pickle: bool = False, trust: Sequence[str] = ()
+    folder: Path,
+    *,
+    most_bytes: int,
+    allow_pickle: bool = False,
+    trust: Sequence[str] = (),
+    encoder: str | None = None,
 ) -> Iterator[tuple[BodyLimit, TrainedModel]]:
     """Yield the application that serves a trained model, and the model.
 
@@ -30,7 +35,7 @@ def serving_app(
         As ``sitrepbench train`` wrote it.
     most_bytes : int
         The most bytes of a request's body.
-    allow_pickle, trust
+    allow_pickle, trust, encoder
         As for `sitrepbench.trained.load_trained`.
 
     Raises
@@ -39,8 +44,10 @@ def serving_app(
         When the model cannot be loaded.
     """
     # Loaded here first, so that what is wrong with it is told in this program's words.
-    trained = load_trained(folder, allow_pickle=allow_pickle, trust=trust)
+    trained = load_trained(folder, allow_pickle=allow_pickle, trust=trust, encoder=encoder)
     rules: dict[str, Any] = {"allow_pickle": allow_pickle, "trust": list(trust)}
+    if encoder is not None:
+        rules["encoder"] = encoder
     with tempfile.TemporaryDirectory(prefix="sitrepbench-") as temporary:
         place = Path(temporary) / "model"
         save_pyfunc(trained, place, rules=rules)

@@ -69,6 +69,8 @@ class CardFacts:
         ``skops`` or ``pickle``.
     notes : sequence of str
         What a reader should know.
+    encoders : sequence of str
+        The encoders that it reads outside its folder, but the packaged one.
     """
 
     name: str
@@ -92,6 +94,7 @@ class CardFacts:
     reads_documents: bool
     kept_as: str
     notes: Sequence[str]
+    encoders: Sequence[str] = ()
 
 
 def card_text(facts: CardFacts) -> str:
@@ -306,6 +309,14 @@ def _limits(facts: CardFacts) -> str:
 
 def _using(facts: CardFacts) -> str:
     allowed = " --allow-pickle" if facts.kept_as == "pickle" else ""
+    allowed += " --encoder ENCODER" if facts.encoders else ""
+    read = ", ".join(_code(name) for name in facts.encoders)
+    needed = (
+        f"\n\nIt reads an encoder that does not lie in its folder, at training {read}: ENCODER is "
+        "where the same files are, a folder or a name on the Hugging Face hub."
+        if facts.encoders
+        else ""
+    )
     return f"""\
 ## How to use it
 
@@ -314,7 +325,7 @@ sitrepbench predict FOLDER reports.csv{allowed} --output labelled.csv
 ```
 
 or `sitrepbench.trained.load_trained("FOLDER").answer(frame)` in Python, or as an MLflow model. Read
-a sample of its labels against the sentences before you count anything."""
+a sample of its labels against the sentences before you count anything.{needed}"""
 
 
 def _making(facts: CardFacts) -> str:

@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 
 from sitrepbench.calibration.fitted import Fitted
 from sitrepbench.errors import DataError
+from sitrepbench.trained.encoders import bring_encoders
 from sitrepbench.trained.folder import read_folder
 from sitrepbench.trained.model import TrainedModel
 from sitrepbench.trained.parts import lexicon_parts, parts_of
@@ -27,7 +28,11 @@ KEPT_AS = {"skops": SKOPS_FILE, "pickle": PICKLE_FILE}
 
 
 def load_trained(
-    path: str | Path, *, allow_pickle: bool = False, trust: Sequence[str] = ()
+    path: str | Path,
+    *,
+    allow_pickle: bool = False,
+    trust: Sequence[str] = (),
+    encoder: str | None = None,
 ) -> TrainedModel:
     """Load the model of a folder that ``sitrepbench train`` wrote.
 
@@ -43,13 +48,17 @@ def load_trained(
         Whether a model kept as pickle is loaded. Loading it runs whatever code it holds.
     trust : sequence of str
         Types to trust beyond that, as ``module.Class``. Their modules are imported.
+    encoder : str, optional
+        Where the encoder of a model lies that reads one, a folder or a name on the Hugging Face
+        hub; its files must be those of the training. Not needed for the packaged one.
 
     Raises
     ------
     ConfigError
-        When there is no model.
+        When there is no model, or what it needs is absent: a library, its encoder.
     DataError
-        When it is damaged, of another format, or asks for more trust than it is given.
+        When it is damaged, of another format, or asks for more trust than it is given, or its
+        encoder is another one.
     """
     folder = Path(path).expanduser()
     manifest, contents = read_folder(folder)
@@ -57,6 +66,9 @@ def load_trained(
     labels = tuple(manifest["labels"])
     _check_pipeline(folder, pipeline, labels)
     _bring_lexicons(folder, pipeline, contents)
+    # Who loads a pickle lets it run code: there is nothing left to refuse it.
+    given = None if manifest["serialization"] == "pickle" else trust
+    bring_encoders(folder, pipeline, encoder=encoder, trust=given)
     calibrator = None
     if manifest["calibrator"] is not None:
         try:

@@ -29,6 +29,7 @@ from sitrepbench.preparing import PreparedRun
 from sitrepbench.store.record import RunRecord
 from sitrepbench.told import summarise_parts
 from sitrepbench.trained.card import CardFacts, card_text
+from sitrepbench.trained.encoders import encoders_named, libraries_of, settle_encoders
 from sitrepbench.trained.fitting import FittedOnAll, fit_on_all
 from sitrepbench.trained.folder import (
     CARD_FILE,
@@ -41,8 +42,11 @@ from sitrepbench.trained.model import TrainedModel
 from sitrepbench.trained.parts import columns_read, lexicon_parts, reads_documents
 from sitrepbench.trained.serialised import check_names, to_pickle, to_skops
 
-#: The libraries that decide what a loaded model answers; their versions are pinned.
+#: The libraries that decide what any loaded model answers; others are those that a run's key counts
+#: and that its networks are computed with.
 DECIDING = ("sitrepbench", "scikit-learn", "numpy", "scipy", "pandas", "skops", "pyyaml")
+#: What a key says of a library that is not there (`sitrepbench.config.key`).
+_ABSENT = "absent"
 #: Sentences of the input example: invented, so that no training text leaves with a model.
 EXAMPLE = (
     "At least nine people were killed when a shell hit the bakery, a doctor said.",
@@ -122,9 +126,11 @@ def train(
             on_trial=on_trial,
         )
     )
+    settle_encoders(fitted.pipeline)
     model = _model(prepared, record, fitted, order.name or record.run_name)
     kept_as, files = _kept(model.pipeline, order)
     manifest = _manifest(model, record, fitted, kept_as)
+    manifest["versions"] = versions_of(prepared, model.pipeline)
     files |= _papers(prepared, record, fitted, model, order, manifest)
     write_folder(order.output, manifest, files, replace=order.overwrite)
     return replace(model, folder=order.output, manifest=manifest)
@@ -199,7 +205,6 @@ def _manifest(
         "key": record.key,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "serialization": kept_as,
-        "versions": {name: version(name) for name in DECIDING},
         "python": record.environment["python"],
         "dataset": trained_on(record),
         "n_rows": len(fitted.rows),
@@ -213,6 +218,15 @@ def _manifest(
         "overrides": list(record.overrides),
         "calibrator": None if model.calibrator is None else model.calibrator.to_dict(),
     }
+
+
+def versions_of(prepared: PreparedRun, pipeline: Pipeline) -> dict[str, str]:
+    """Return the libraries that decide what a model answers, with their versions."""
+    always = {name: version(name) for name in DECIDING}
+    counted = prepared.parts["versions"].items()
+    others = {name: found for name, found in counted if found != _ABSENT}
+    others |= libraries_of(pipeline)
+    return always | {name: others[name] for name in sorted(others)}
 
 
 def trained_on(record: RunRecord) -> Mapping[str, Any]:
@@ -230,7 +244,10 @@ def _papers(
     manifest: Mapping[str, Any],
 ) -> dict[str, bytes]:
     """Return what goes with a model for people and for installers."""
-    pins = "".join(f"{name}=={pinned}\n" for name, pinned in manifest["versions"].items())
+    # A build's own mark, as in 2.13.0+cpu, is not known to every index; without it all builds do.
+    pins = "".join(
+        f"{name}=={pinned.partition('+')[0]}\n" for name, pinned in manifest["versions"].items()
+    )
     facts = _facts(prepared, record, fitted, model, order, manifest)
     example = example_of(model).to_dict(orient="list")
     return {
@@ -290,6 +307,7 @@ def _facts(
         reads_documents=model.reads_documents,
         kept_as=manifest["serialization"],
         notes=_notes(record.notes, fitted),
+        encoders=encoders_named(model.pipeline),
     )
 
 

@@ -11,12 +11,14 @@ its weights as safetensors, which `sitrepbench.finetuning.network.unpacked` take
 from __future__ import annotations
 
 #: This program's own transformers, models and values, and a function from a text to a text. Those
-#: that read an encoder are left out on purpose: it is a folder or a name on a hub, and a model
-#: could have anything read from there; they are trusted by name (``--trust``).
+#: that read an encoder hold its name and a digest; `sitrepbench.trained.encoders` reads nothing
+#: from there unless who loads the model names it as well.
 OWN = frozenset(
     {
         "sitrepbench.features.context.Context",
         "sitrepbench.features.cues.HandMadeCues",
+        "sitrepbench.features.embeddings.Embeddings",
+        "sitrepbench.features.embeddings.EmbeddingsBeside",
         "sitrepbench.features.latent.LatentSemantics",
         "sitrepbench.features.tweets.clean_tweet",
         "sitrepbench.features.union.SideBySide",
@@ -31,6 +33,7 @@ OWN = frozenset(
         "sitrepbench.models.keywords.KeywordRules",
         "sitrepbench.models.majority.MajorityClass",
         "sitrepbench.models.nbsvm.NBSVM",
+        "sitrepbench.models.zero_shot.LabelDescription",
     }
 )
 
