@@ -19,6 +19,7 @@ from sitrepbench.errors import ConfigError, ModelError
 from sitrepbench.finetuning import FineTuned
 from sitrepbench.models.contract import check_model
 from sitrepbench.models.example import example_sentences
+from sitrepbench.models.folds import DocumentFolds
 from sitrepbench.resources import resource_folder
 
 SENTENCES, LABELS = example_sentences(20, 6)
@@ -177,6 +178,31 @@ def test_watched_documents_are_whole_and_none_is_learned_from(
     assert len(set(seen)) == len(seen) == 9, "other rows to watch, another loss"
     weights = {name: fitted.files_["model.safetensors"] for name, fitted in found.items()}
     assert weights["own"] == weights["texts"] == weights["labels"]
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5])
+def test_so_much_is_watched_as_is_asked_for(share: float) -> None:
+    sentences, labels = example_sentences(60, 5)
+    train, dev = FineTuned(dev_share=share)._split(sentences, labels)
+    assert sorted([*train, *dev]) == list(range(len(sentences)))
+    assert abs(len(dev) / len(sentences) - share) <= 0.02
+    documents = sentences["document_id"]
+    assert not {*documents.iloc[train]} & {*documents.iloc[dev]}
+
+
+@pytest.mark.parametrize(("share", "folds"), [(0.1, 10), (0.2, 5), (0.25, 4), (0.5, 2)])
+def test_a_share_that_is_a_fold_is_the_first(share: float, folds: int) -> None:
+    expected = next(iter(DocumentFolds(folds).split(SENTENCES, LABELS)))
+    found = FineTuned(dev_share=share)._split(SENTENCES, LABELS)
+    np.testing.assert_array_equal(found[0], expected[0])
+    np.testing.assert_array_equal(found[1], expected[1])
+
+
+def test_of_two_documents_one_is_left_to_learn_from() -> None:
+    sentences, labels = example_sentences(2, 5)
+    for share in (0.05, 0.3, 0.45):
+        train, dev = FineTuned(dev_share=share)._split(sentences, labels)
+        assert len(train) == len(dev) == 5
 
 
 def test_the_second_fit_learns_from_all_for_as_long_as_was_best(tiny_encoder: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +122,102 @@ def test_a_finished_fit_is_taken_and_a_damaged_one_begun_anew(
     (own / "done.json").unlink()
     (own / "last.pt").write_bytes(b"half a checkpoint")
     np.testing.assert_array_equal(fitted(tiny_encoder, tmp_path).predict_proba(SENTENCES), first)
+
+
+def emptied(folder: Path) -> None:
+    (folder / "done.json").write_text("")
+
+
+def without_weights(folder: Path) -> None:
+    next(folder.glob("best-*")).unlink()
+
+
+def half_written(folder: Path) -> None:
+    path = next(folder.glob("best-*"))
+    path.write_bytes(path.read_bytes()[:500])
+
+
+def of_another_shape(folder: Path) -> None:
+    from safetensors.numpy import load, save_file
+
+    path = next(folder.glob("best-*"))
+    weights = load(path.read_bytes())
+    save_file({**weights, "head.bias": weights["head.bias"][:1]}, path)
+
+
+@pytest.mark.parametrize("damage", [emptied, without_weights, half_written, of_another_shape])
+def test_a_finished_fit_with_a_damaged_file_is_begun_anew(
+    tiny_encoder: Path, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    first = fitted(tiny_encoder, tmp_path, epochs=2).predict_proba(SENTENCES)
+    (own,) = tmp_path.iterdir()
+    damage(own)
+    again = fitted(tiny_encoder, tmp_path, epochs=2)
+    np.testing.assert_array_equal(again.predict_proba(SENTENCES), first)
+    assert json.loads((own / "done.json").read_text())["epoch"] == 2
+
+
+def test_a_kill_while_the_end_is_written_loses_nothing(
+    tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sitrepbench.finetuning import training
+
+    replace, unlink = Path.replace, Path.unlink
+
+    def killed(self: Path, target: Path) -> Path:
+        if target.name == "done.json":
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(tiny_encoder, tmp_path)
+    monkeypatch.undo()
+    monkeypatch.setattr(training.Training, "_epoch", lambda *_: pytest.fail("trained again"))
+
+    def killed_later(self: Path, *, missing_ok: bool = False) -> None:
+        if self.name == "last.pt":
+            raise KeyboardInterrupt
+        unlink(self, missing_ok=missing_ok)
+
+    # Behind the mark, the state is still there; the next start takes the one and drops the other.
+    monkeypatch.setattr(Path, "unlink", killed_later)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(tiny_encoder, tmp_path)
+    monkeypatch.setattr(Path, "unlink", unlink)
+    (own,) = tmp_path.iterdir()
+    assert (own / "last.pt").exists()
+    assert (own / "done.json").exists()
+    fitted(tiny_encoder, tmp_path)
+    assert not (own / "last.pt").exists()
+
+
+def test_best_weights_that_are_damaged_under_way_begin_anew(
+    tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sitrepbench.finetuning import training
+
+    whole = fitted(tiny_encoder, None, epochs=2).predict_proba(SENTENCES)
+    monkeypatch.setattr(training, "mark_done", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(tiny_encoder, tmp_path, epochs=2)
+    monkeypatch.undo()
+    (own,) = tmp_path.iterdir()
+    half_written(own)
+    (own / "curve.jsonl").write_bytes(b"\xff\xfe")
+    again = fitted(tiny_encoder, tmp_path, epochs=2).predict_proba(SENTENCES)
+    np.testing.assert_array_equal(again, whole)
+
+
+def interrupted(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_bytes_that_are_no_text_are_no_points(tmp_path: Path) -> None:
+    CurveFile(tmp_path).add(step=1, epoch=1, train_loss=1.0)
+    with (tmp_path / "curve.jsonl").open("ab") as file:
+        file.write(b"\xff\xfe\n")
+    assert [point["step"] for point in read_points(tmp_path / "curve.jsonl")] == [1]
 
 
 def test_a_fit_on_all_rows_that_is_killed_is_gone_on_with(

@@ -7,6 +7,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -20,16 +21,17 @@ from sklearn.utils.validation import check_is_fitted
 from sitrepbench.data.dataset import DOCUMENT_ID, TEXT
 from sitrepbench.encoders import FINE_TUNING, PACKAGED
 from sitrepbench.errors import ModelError
-from sitrepbench.finetuning.place import DONE_FILE, fit_folder, forget_older_weights
+from sitrepbench.finetuning.place import fit_folder, forget_older_weights
 from sitrepbench.finetuning.settings import check_settings
 from sitrepbench.models.folds import DocumentFolds
 
 if TYPE_CHECKING:
-    from sitrepbench.finetuning.training import Progress
+    from sitrepbench.finetuning.checkpoints import Progress
 
-_BEST = "best-{}.safetensors"
 #: Ends the name of the folder of the fit on all rows.
 ALL_ROWS = "-all"
+#: Up to this share one fold is watched; a larger one is a fraction of so many folds at most.
+_ONE_FOLD, _FINEST = 0.1, 20
 
 
 class FineTuned(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -53,15 +55,15 @@ class FineTuned(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     epochs, patience : int
         The most epochs, and how many may pass without a better one on the watched documents.
     dev_share : float
-        The share of the training documents that is watched, 0 to 0.5; with 0 nothing is, and all
-        epochs are done.
+        The share of the training sentences that is watched, 0 to 0.5, as closely as whole
+        documents allow; with 0 nothing is, and all epochs are done.
     choose_by : {"macro_f1", "loss"}
         By what an epoch is better.
     refit : bool
         Whether to learn from all documents, for as many epochs as were best, once these are found.
     tuned_layers : int or None
-        How many of the encoder's uppermost layers are trained; None for all of it, the word
-        vectors too.
+        How many of the encoder's uppermost layers are trained, no more than it has; None for all
+        of it, the word vectors too.
     trained_share : float
         The weights are an average of the trained ones, which count so much, and those at the
         start; 1 for the trained ones alone.
@@ -168,9 +170,11 @@ class FineTuned(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ConfigError
-            Without the extra, the encoder or the device.
+            Without the extra, the encoder or the device, or where the encoder cannot do what
+            is asked for.
         ModelError
-            With one label only, too few documents, or settings that make no sense.
+            With one label only, too few documents, settings that make no sense, or an encoder
+        whose weights or tokenizer are not whole.
         """
         check_settings(self.get_params())
         FINE_TUNING.check_installed()
@@ -237,9 +241,10 @@ class FineTuned(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         import torch
 
         from sitrepbench.finetuning import network as networks
+        from sitrepbench.finetuning.checkpoints import finished
+        from sitrepbench.finetuning.loading import load_pretrained
         from sitrepbench.finetuning.pinning import pinned
         from sitrepbench.finetuning.starting import freeze
-        from sitrepbench.finetuning.training import Progress as Stand
         from sitrepbench.finetuning.training import Recipe, Rows, Training
         from sitrepbench.seeding import seed_for
 
@@ -247,7 +252,7 @@ class FineTuned(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         device = networks.device_of(self.device)
         with pinned(device):
             torch.manual_seed(seed_for("fine-tuning", seed=seed, epoch=0))
-            network, tokenizer = networks.load_pretrained(
+            network, tokenizer = load_pretrained(
                 FINE_TUNING.folder(self.encoder),
                 len(self.classes_),
                 head=self.head,
@@ -255,12 +260,9 @@ class FineTuned(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         freeze(network, self.tuned_layers)
         network.to(device)
-        done = folder / DONE_FILE
-        if done.is_file():
-            progress = Stand(**json.loads(done.read_text(encoding="utf-8")))
-            if weights:
-                networks.read_trained(network, folder / _BEST.format(progress.best_epoch))
-            return network, tokenizer, progress
+        done = finished(network, folder, weights=weights)
+        if done is not None:
+            return network, tokenizer, done
         length = networks.readable(network, tokenizer, self.max_length)
         tokens = networks.tokenized(tokenizer, _texts(X), length)
         learned, seen = (Rows([tokens[row] for row in some], codes[some]) for some in rows)
@@ -300,7 +302,14 @@ class FineTuned(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             network, tokenizer = self._ready
             length = networks.readable(network, tokenizer, self.max_length)
             tokens = networks.tokenized(tokenizer, _texts(X), length)
-            return networks.softmax(networks.answers(network, tokenizer, tokens, device))
+            logits = networks.answers(network, tokenizer, tokens, device)
+        broken = int((~np.isfinite(logits)).any(axis=1).sum())
+        if broken:
+            raise ModelError(
+                f"the network fine-tuned from encoder={self.encoder} gives NaN or infinity for "
+                f"{broken} of {len(X)} sentences; its files are damaged: train it anew"
+            )
+        return networks.softmax(logits)
 
     def save(self, folder: str | Path) -> None:
         """Write the fitted network into a folder: safetensors, configuration and tokenizer."""
@@ -327,8 +336,17 @@ class FineTuned(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return the rows to learn from, and those of the documents to watch."""
         if self.dev_share == 0:
             return np.arange(len(X)), np.arange(0)
-        folds = DocumentFolds(max(2, round(1 / self.dev_share)))
-        return next(iter(folds.split(X.reset_index(drop=True), labels)))
+        parts = max(2, round(1 / self.dev_share))
+        if self.dev_share > _ONE_FOLD:
+            parts = Fraction(self.dev_share).limit_denominator(_FINEST).denominator
+        table = X.reset_index(drop=True)
+        folds = list(DocumentFolds(parts).split(table, labels))
+        # There may be fewer folds than were asked for, where documents are few.
+        joined = min(max(1, round(self.dev_share * len(folds))), len(folds) - 1)
+        if joined == 1:
+            return folds[0]
+        dev = np.sort(np.concatenate([held for _, held in folds[:joined]]))
+        return np.setdiff1d(np.arange(len(X)), dev), dev
 
     def _weights(self, codes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         weights = np.ones(len(self.classes_))

@@ -61,10 +61,10 @@ def _line(point: dict[str, Any]) -> str:
 def read_points(path: Path) -> list[dict[str, Any]]:
     """Return the points of a file; none where there is none, and no half-written last line."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        text = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return []
-    return list(_whole(lines))
+    return list(_whole(text.splitlines(keepends=True)))
 
 
 def _whole(lines: list[str]) -> Iterator[dict[str, Any]]:

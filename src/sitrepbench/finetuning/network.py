@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import os
 import re
 import tempfile
+import textwrap
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +18,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load as load_weights
 from safetensors.torch import load_model, save_model
 from safetensors.torch import save as save_weights
@@ -28,10 +29,12 @@ WEIGHTS_FILE = "model.safetensors"
 ABOUT_FILE = "finetuned.json"
 #: Sentences that are answered about at once; more than in training, for nothing is kept of them.
 _ANSWER_BATCH = 64
+#: Characters of what an error of a library says that are shown.
+_LONGEST_SAID = 200
 #: Positions of an encoder that says nothing of them.
 _NO_LIMIT = 10**6
 #: Nothing is fetched, nor is code run that comes with a model, nor anybody asked whether to.
-_LOCAL: Mapping[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+LOCAL: Mapping[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 #: What `packed` files are: plain names, in folders at most one deep.
 _FILE_NAME = re.compile(r"([A-Za-z0-9_-]+/)?[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 #: Endings of what is read as data; the others, such as pickles and code, are none of them.
@@ -78,41 +81,26 @@ class OwnHead(nn.Module):  # type: ignore[misc]
         return self.model(**batch).logits
 
 
-def load_pretrained(
-    folder: Path, n_labels: int, *, head: str, dropout: float
-) -> tuple[nn.Module, Any]:
-    """Return a network with a fresh head, and the tokenizer of its encoder.
+def encoder_of(model: nn.Module) -> nn.Module:
+    """Return what reads texts: of an encoder with a decoder, as T5 is, the encoder alone."""
+    encoder = getattr(model, "encoder", None)
+    # Of an encoder that was kept by itself, the configuration does not tell of the decoder.
+    both = "decoder_input_ids" in inspect.signature(model.forward).parameters
+    return encoder if both and isinstance(encoder, nn.Module) else model
 
-    Raises
-    ------
-    ConfigError
-        When the folder holds no encoder that transformers can read.
-    """
-    from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
-    try:
-        with _quiet():
-            tokenizer = AutoTokenizer.from_pretrained(folder, **_LOCAL)
-            if head == "mean":
-                encoder = AutoModel.from_pretrained(folder, dtype=torch.float32, **_LOCAL)
-                return PooledClassifier(encoder, n_labels, dropout=dropout), tokenizer
-            model = AutoModelForSequenceClassification.from_pretrained(
-                folder,
-                dtype=torch.float32,
-                num_labels=n_labels,
-                ignore_mismatched_sizes=True,
-                **_LOCAL,
-            )
-            return OwnHead(model), tokenizer
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        why = str(error).strip().partition("\n")[0]
-        raise ConfigError(f"{folder}: no encoder that transformers can read: {why}") from error
+def first_line(error: BaseException) -> str:
+    """Return what an error of a library says, with its type: a KeyError alone is a bare word."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = " ".join(lines[: 2 if lines and lines[0].endswith(":") else 1])
+    kind = type(error).__name__
+    return f"{kind}: {textwrap.shorten(said, _LONGEST_SAID)}" if said else kind
 
 
 def packed(network: nn.Module, tokenizer: Any, about: Mapping[str, Any]) -> dict[str, bytes]:
     """Return a fitted network as files by name: safetensors, configuration and tokenizer."""
     inner = network.encoder if isinstance(network, PooledClassifier) else network.model
-    with tempfile.TemporaryDirectory(prefix="sitrepbench-") as name, _quiet():
+    with tempfile.TemporaryDirectory(prefix="sitrepbench-") as name, quiet():
         folder = Path(name)
         tokenizer.save_pretrained(folder)
         inner.config.save_pretrained(folder)
@@ -145,25 +133,24 @@ def unpacked(files: Mapping[str, bytes]) -> tuple[nn.Module, Any]:
     try:
         _check_files(files)
         about = json.loads(files[ABOUT_FILE])
-        with tempfile.TemporaryDirectory(prefix="sitrepbench-") as name, _quiet():
+        with tempfile.TemporaryDirectory(prefix="sitrepbench-") as name, quiet():
             folder = Path(name)
             for path, content in files.items():
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (folder / path).write_bytes(content)
-            tokenizer = AutoTokenizer.from_pretrained(folder, **_LOCAL)
-            config = AutoConfig.from_pretrained(folder, **_LOCAL)
+            tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
+            config = AutoConfig.from_pretrained(folder, **LOCAL)
             if any(getattr(config, name, None) for name in _FETCHED):
                 raise ValueError("its configuration names another model")
             config.num_labels = about["n_labels"]
             if about["head"] == "mean":
-                network: nn.Module = PooledClassifier(
-                    AutoModel.from_config(config), about["n_labels"], dropout=0.0
-                )
+                encoder = encoder_of(AutoModel.from_config(config))
+                network: nn.Module = PooledClassifier(encoder, about["n_labels"], dropout=0.0)
             else:
                 network = OwnHead(AutoModelForSequenceClassification.from_config(config))
             load_model(network.float(), folder / WEIGHTS_FILE)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        why = str(error).strip().partition("\n")[0]
+    except Exception as error:  # whatever is wrong with somebody's files
+        why = first_line(error)
         raise ModelError(f"the fine-tuned model's files are damaged: {why}") from error
     return network.eval(), tokenizer
 
@@ -194,16 +181,25 @@ def read_trained(network: nn.Module, path: Path) -> None:
 
 
 def take_trained(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Give a network its trained weights by name.
+    """Give a network its trained weights by name: all of them or, with an error, none.
 
     Raises
     ------
-    KeyError, RuntimeError
+    KeyError, ValueError
         When one is missing or of another shape.
     """
+    check_trained(network, weights)
     with torch.no_grad():
         for name, value in trained(network):
             value.copy_(weights[name])
+
+
+def check_trained(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Refuse weights that are not all those which a network trains; raises as `take_trained`."""
+    for name, value in trained(network):
+        if weights[name].shape != value.shape:
+            shapes = f"{tuple(weights[name].shape)}, expected {tuple(value.shape)}"
+            raise ValueError(f"{name} has the shape {shapes}")
 
 
 def trained(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
@@ -217,8 +213,10 @@ def readable(network: nn.Module, tokenizer: Any, max_length: int) -> int:
     """Return how many tokens of a text are read: no more than the encoder has positions for."""
     inner = network.encoder if isinstance(network, PooledClassifier) else network.model
     positions = getattr(inner.config, "max_position_embeddings", None) or _NO_LIMIT
-    if "roberta" in str(getattr(inner.config, "model_type", "")):
-        positions -= 2  # its positions begin behind the padding's
+    for name, part in inner.named_modules():
+        if name.endswith("position_embeddings") and getattr(part, "padding_idx", None) is not None:
+            positions -= part.padding_idx + 1  # as in RoBERTa, they begin behind the padding's
+            break
     return int(min(max_length, positions, tokenizer.model_max_length))
 
 
@@ -226,7 +224,7 @@ def tokenized(tokenizer: Any, texts: Sequence[str], max_length: int) -> list[dic
     """Return the tokens of every text, cut at ``max_length`` of them."""
     if not texts:
         return []
-    with _quiet():
+    with quiet():
         found = tokenizer(list(texts), truncation=True, max_length=max_length)
     return [{name: found[name][row] for name in found} for row in range(len(texts))]
 
@@ -235,7 +233,7 @@ def padded(
     tokenizer: Any, tokens: Sequence[Mapping[str, list[int]]], device: torch.device
 ) -> dict[str, Tensor]:
     """Return one batch, padded to its longest text."""
-    with _quiet():
+    with quiet():
         batch = tokenizer.pad(list(tokens), return_tensors="pt")
     return {name: value.to(device) for name, value in batch.items()}
 
@@ -280,15 +278,25 @@ def device_of(name: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        why = str(error).strip().partition("\n")[0]
-        raise ConfigError(f"device={name} is not to be had here: {why}") from error
+        # Read back, for a device such as ``meta`` takes numbers and has none.
+        float(torch.zeros(1, device=device) + 1)
+    except Exception as error:  # each kind of device has its own
+        raise ConfigError(
+            f"device={name} is not to be had here ({first_line(error)}); there is "
+            f"{', '.join(_devices())}"
+        ) from error
     return device
 
 
+def _devices() -> list[str]:
+    """Return what `device_of` takes on this machine."""
+    cuda = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    mps = ["mps"] if torch.backends.mps.is_available() else []
+    return ["auto", "cpu", *cuda, *mps]
+
+
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep transformers from telling what a reader of a run has no use for."""
     from transformers.utils import logging as told
 
@@ -309,14 +317,18 @@ def _quiet() -> Iterator[None]:
 
 __all__ = [
     "ABOUT_FILE",
+    "LOCAL",
     "WEIGHTS_FILE",
     "OwnHead",
     "PooledClassifier",
     "answers",
+    "check_trained",
     "device_of",
-    "load_pretrained",
+    "encoder_of",
+    "first_line",
     "packed",
     "padded",
+    "quiet",
     "read_trained",
     "readable",
     "softmax",

@@ -12,12 +12,14 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
-from sitrepbench.errors import ConfigError
-from sitrepbench.finetuning.network import PooledClassifier, answers, trained
+from sitrepbench.errors import ConfigError, ModelError
+from sitrepbench.finetuning.network import PooledClassifier, answers, first_line, trained
 
 #: Inverse strength of the penalty of the regression that a head starts from, as in
 #: ``model=logistic_regression``.
 _PROBE_C = 5.0
+#: Of so many sentences an encoder's first answers are looked at.
+_TRIED = 8
 
 
 def freeze(network: nn.Module, tuned_layers: int | None) -> None:
@@ -31,7 +33,7 @@ def freeze(network: nn.Module, tuned_layers: int | None) -> None:
     Raises
     ------
     ConfigError
-        When the encoder has no row of layers.
+        When the encoder has no row of layers, or fewer than are asked for.
     """
     if tuned_layers is None:
         return
@@ -39,11 +41,17 @@ def freeze(network: nn.Module, tuned_layers: int | None) -> None:
     model = network.encoder if pooled else network.model
     encoder = model if pooled else model.base_model
     rows = [part for part in encoder.modules() if isinstance(part, nn.ModuleList)]
-    layers = max(rows, key=len, default=())
-    if len(layers) != getattr(model.config, "num_hidden_layers", len(layers)) or not layers:
+    number = getattr(model.config, "num_hidden_layers", max(map(len, rows), default=0))
+    layers = next((row for row in rows if len(row) == number), ())
+    if not layers:
         raise ConfigError(
             f"tuned_layers={tuned_layers}: no row of layers was found in this "
             f"{type(encoder).__name__}; set tuned_layers=null to train all of it"
+        )
+    if tuned_layers > len(layers):
+        raise ConfigError(
+            f"tuned_layers={tuned_layers}: this {type(encoder).__name__} has {len(layers)} layers; "
+            "set so many at most, or null to train all of it, the word vectors too"
         )
     encoder.requires_grad_(False)
     for layer in list(layers)[-tuned_layers:]:
@@ -100,6 +108,52 @@ class Start:
                     value.copy_(now[name])
 
 
+def check_start(
+    network: nn.Module, tokenizer: Any, tokens: Sequence[Mapping[str, list[int]]]
+) -> None:
+    """Refuse an encoder that gives no answers, or no numbers, before anything was trained.
+
+    A few sentences tell; the random numbers that follow are the same without it.
+
+    Raises
+    ------
+    ConfigError
+        When it cannot compute on sentences, such as one with a decoder under its own head.
+    ModelError
+        When what it computes are no numbers.
+    """
+    network.eval()
+    device = next(network.parameters()).device
+    try:
+        with torch.random.fork_rng(devices=[]):
+            found = answers(network, tokenizer, tokens[:_TRIED], device)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # whatever such an encoder needs beside sentences
+        model = _model(network)
+        own = "" if isinstance(network, PooledClassifier) else "head=mean, or "
+        raise ConfigError(
+            f"{model.config.name_or_path}: {type(model).__name__} cannot compute on sentences "
+            f"alone ({first_line(error)}); use {own}an encoder of texts, such as a BERT"
+        ) from error
+    _check_finite(network, found)
+
+
+def _model(network: nn.Module) -> nn.Module:
+    return network.encoder if isinstance(network, PooledClassifier) else network.model
+
+
+def _check_finite(network: nn.Module, found: npt.NDArray[np.float32]) -> None:
+    broken = int((~np.isfinite(found)).any(axis=1).sum())
+    if broken:
+        raise ModelError(
+            f"{_model(network).config.name_or_path}: the encoder gives NaN or infinity for "
+            f"{broken} of {len(found)} sentences, before anything was trained; its files are "
+            "damaged, or it does not compute in single precision: fetch it anew, or take another "
+            "encoder"
+        )
+
+
 def probe_head(
     network: PooledClassifier,
     tokenizer: Any,
@@ -122,6 +176,7 @@ def probe_head(
         return
     network.eval()
     found = answers(network.embed, tokenizer, tokens, next(network.parameters()).device)
+    _check_finite(network, found)
     model = LogisticRegression(C=_PROBE_C, max_iter=1000)
     model.fit(found, codes, sample_weight=by_code[codes])
     coef, intercept = model.coef_, model.intercept_

@@ -8,7 +8,6 @@ seed and the epoch's number alone, so that an epoch begun anew is the same epoch
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,14 +19,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors.torch import load_file
 from sklearn.metrics import f1_score
 from torch import Tensor, nn
 
 from sitrepbench.errors import ConfigError, ModelError
+from sitrepbench.finetuning.checkpoints import (
+    DAMAGED,
+    LAST_FILE,
+    Progress,
+    best_file,
+    mark_done,
+)
 from sitrepbench.finetuning.curves import CURVE_FILE, CurveFile, read_points
 from sitrepbench.finetuning.network import (
     PooledClassifier,
     answers,
+    check_trained,
     padded,
     read_trained,
     softmax,
@@ -36,11 +44,10 @@ from sitrepbench.finetuning.network import (
     write_trained,
 )
 from sitrepbench.finetuning.pinning import pinned
-from sitrepbench.finetuning.place import DONE_FILE, clear
-from sitrepbench.finetuning.starting import Start, probe_head, train_mode
+from sitrepbench.finetuning.place import clear
+from sitrepbench.finetuning.starting import Start, check_start, probe_head, train_mode
 from sitrepbench.seeding import seed_for
 
-LAST_FILE = "last.pt"
 #: Gradients longer than this are shortened to it, as is usual with transformers.
 _LONGEST_GRADIENT = 1.0
 #: The training loss is told about so often per epoch.
@@ -74,26 +81,6 @@ class Rows:
 
     tokens: Sequence[Mapping[str, list[int]]]
     codes: Codes
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a training has come.
-
-    Parameters
-    ----------
-    epoch, step : int
-        The epochs and optimizer steps that are done.
-    best_epoch : int
-        After which epoch the network was best on the watched rows; 0 is its start.
-    best_score : float
-        How good it was there; higher is better.
-    """
-
-    epoch: int = 0
-    step: int = 0
-    best_epoch: int = 0
-    best_score: float = float("-inf")
 
 
 class Training:
@@ -165,12 +152,8 @@ class Training:
                 curve.add(step=0, epoch=0, **(watched or self._watched()))
             while not self._is_over():
                 self._epoch(curve)
-            read_trained(self.network, self._best_file(self.progress.best_epoch))
-        (self.folder / LAST_FILE).unlink(missing_ok=True)
-        text = json.dumps(asdict(self.progress))
-        beside = self.folder / (DONE_FILE + ".new")
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(self.folder / DONE_FILE)
+            read_trained(self.network, best_file(self.folder, self.progress.best_epoch))
+        mark_done(self.folder, self.progress)
         return self.progress
 
     def _is_over(self) -> bool:
@@ -183,6 +166,7 @@ class Training:
         """Begin at epoch 0, and return what is watched there."""
         torch.manual_seed(seed_for("fine-tuning", seed=self.recipe.seed, epoch=0))
         _fresh_head(self.network)
+        check_start(self.network, self.tokenizer, self.train.tokens)
         if self.recipe.probe and isinstance(self.network, PooledClassifier):
             by_code = self._weights.cpu().numpy().astype(np.float64)
             probe_head(self.network, self.tokenizer, self.train.tokens, self.train.codes, by_code)
@@ -205,20 +189,25 @@ class Training:
             if step % told_every == 0:
                 loss = float(torch.stack(losses).mean())
                 losses.clear()
-                if not np.isfinite(loss):
-                    raise ModelError(
-                        f"the loss is {loss} after {step} steps; lower learning_rate"
-                        f"={self.recipe.learning_rate:g}, or use precision=float32"
-                    )
+                self._check_number(loss, step)
                 curve.add(step=step, epoch=epoch, train_loss=loss, learning_rate=rate)
         best_epoch, best_score = epoch, self.progress.best_score
         if len(self.dev.codes):
             watched = self._watched()
+            self._check_number(watched["dev_loss"], step)
             curve.add(step=step, epoch=epoch, **watched)
             score = self._score(watched)
             best_epoch = epoch if score > best_score else self.progress.best_epoch
             best_score = max(score, best_score)
         self._keep(Progress(epoch, step, best_epoch, best_score))
+
+    def _check_number(self, loss: float, step: int) -> None:
+        """Refuse to go on with a loss that is no number: the encoder's start gave numbers."""
+        if not np.isfinite(loss):
+            raise ModelError(
+                f"the loss is {loss} after {step} steps; lower learning_rate"
+                f"={self.recipe.learning_rate:g}, or use precision=float32"
+            )
 
     def _batches(self, random: np.random.Generator) -> Iterator[list[int]]:
         """Yield the rows of every step, each row once; texts of like length come together."""
@@ -282,12 +271,9 @@ class Training:
             return -watched["dev_loss"]
         return watched["dev_macro_f1"]
 
-    def _best_file(self, epoch: int) -> Path:
-        return self.folder / f"best-{epoch}.safetensors"
-
     def _keep(self, now: Progress) -> None:
         """Write down where the training stands, so that a kill at any moment loses an epoch."""
-        best = self._best_file(now.best_epoch)
+        best = best_file(self.folder, now.best_epoch)
         if now.best_epoch == now.epoch:
             with self._began.averaged(self.recipe.trained_share):
                 write_trained(self.network, best)
@@ -319,14 +305,14 @@ class Training:
         try:
             state = torch.load(path, map_location=self.device, weights_only=True)
             progress = Progress(**state["progress"])
-            if not self._best_file(progress.best_epoch).is_file():
-                raise KeyError("the best weights are gone")
+            best = best_file(self.folder, progress.best_epoch)
+            check_trained(self.network, load_file(best))
             self._optimizer.load_state_dict(state["optimizer"])
             self._scaler.load_state_dict(state["scaler"])
             self._began.take_head(state["start"])
             # The last, for a network that was changed is no start.
             take_trained(self.network, state["network"])
-        except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError):
+        except (*DAMAGED, pickle.UnpicklingError):
             clear(self.folder)
             return False
         # The rates in the optimizer's state are those of the step that comes next.
