@@ -176,6 +176,7 @@ def test_for_a_tuner_an_object_keeps_what_is_at_its_defaults() -> None:
     assert object_node(ComplementNB, what="model", defaults=True)["alpha"] == 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [ComplementNB(), ComplementNB])
 def test_an_object_at_its_defaults_is_tuned(model: Any, frame: pd.DataFrame, store: Path) -> None:
     given: dict[str, Any] = {"dataset": frame, "features": "word", "results_dir": store}

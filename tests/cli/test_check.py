@@ -130,6 +130,7 @@ def done(place: Place) -> Place:
     return place
 
 
+@pytest.mark.slow
 def test_a_sound_study_has_no_issue(done: Place) -> None:
     code, out, err = done.check("tiny", "--refit")
     assert code == 0, out

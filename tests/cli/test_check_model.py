@@ -73,6 +73,7 @@ def from_page(page: str, mark: str) -> str:
     return re.split("\n# |\nsitrepbench ", text)[0] if mark.startswith("#") else text
 
 
+@pytest.mark.slow
 def test_a_sound_model_passes_every_check(call: Callable[..., Told]) -> None:
     code, out, err = call("complement_nb", "features=word")
     assert (code, err) == (0, "")

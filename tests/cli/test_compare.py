@@ -53,6 +53,7 @@ def told(place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
     return call
 
 
+@pytest.mark.slow
 def test_two_runs_with_folds_and_sentences(told: Told) -> None:
     code, out, err = told("compare", "cnb word", "keywords", "--permutations", "99")
     assert code == 0, err

@@ -140,6 +140,7 @@ def test_an_update_writes_expectations_and_a_report(place: Place) -> None:
         assert name in out
 
 
+@pytest.mark.slow
 def test_again_all_pass_and_nothing_is_computed(known: Place) -> None:
     code, out, err = known.call()
     assert code == 0

@@ -41,11 +41,14 @@ def session() -> Iterator[Hydra]:
         yield hydra
 
 
-@pytest.mark.parametrize(("group", "name"), EVERY_CHOICE)
-def test_every_choice_composes_and_is_checked(session: Hydra, group: str, name: str) -> None:
-    given = [f"{group}={name}"] if group == "dataset" else [TABLE, f"{group}={name}"]
-    given += NEEDED.get((group, name), [])
-    assert check_config(compose_with(session, given)).names[group] == name
+@pytest.mark.parametrize("number", range(max(len(options(group)) for group in GROUPS)))
+def test_every_choice_composes_and_is_checked(session: Hydra, number: int) -> None:
+    """Choose each group's option of a number at once: groups do not know of each other."""
+    chosen = {group: options(group)[number % len(options(group))] for group in GROUPS}
+    given = [f"{group}={name}" for group, name in chosen.items()]
+    given += [text for choice in chosen.items() for text in NEEDED.get(choice, [])]
+    names = check_config(compose_with(session, given)).names
+    assert {group: names[group] for group in GROUPS} == chosen
 
 
 @pytest.mark.parametrize(("group", "name"), EVERY_CHOICE)
@@ -77,9 +80,11 @@ def test_every_choice_explains_itself(group: str, name: str) -> None:
         ("model=3", "model=3: model takes the name of one of its choices"),
     ],
 )
-def test_a_mistake_is_told_with_the_nearest_legal_name(override: str, message: str) -> None:
+def test_a_mistake_is_told_with_the_nearest_legal_name(
+    session: Hydra, override: str, message: str
+) -> None:
     with pytest.raises(ConfigError) as caught:
-        config(override)
+        check_config(compose_with(session, [TABLE, override]))
     assert message in str(caught.value)
 
 

@@ -97,6 +97,7 @@ def test_a_sweep_reaches_the_task_as_one_batch_and_comes_back(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "seeds"),
     [

@@ -25,6 +25,7 @@ EVERY = [Temperature(n_folds=3), Platt(n_folds=3), Isotonic(n_folds=3)]
 NAMES = ["temperature", "platt", "isotonic"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("calibrator", EVERY, ids=NAMES)
 @pytest.mark.parametrize("model", [LinearSVC(random_state=0), MultinomialNB()], ids=["svm", "nb"])
 def test_labels_stay_and_every_row_gets_probabilities(

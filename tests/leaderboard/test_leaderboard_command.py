@@ -121,6 +121,7 @@ def ran(place: Place) -> Place:
     return place
 
 
+@pytest.mark.slow
 def test_a_finished_study_is_ranked_and_written(ran: Place) -> None:
     files = [ran.folder / f"board{suffix}" for suffix in (".md", ".csv", ".html", ".svg")]
     code, out, err = ran.board(*(word for file in files for word in ("--output", str(file))))

@@ -218,6 +218,7 @@ TOLD = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FITTED)
 @pytest.mark.parametrize("one_label", [False, True])
 def test_few_sentences_and_one_label_are_survived_or_told(name: str, one_label: bool) -> None:

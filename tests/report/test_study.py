@@ -113,6 +113,7 @@ def test_a_report_ranks_and_compares_with_the_rules(official, files: StudyFiles)
         assert label in f1
 
 
+@pytest.mark.slow
 def test_a_difference_needs_the_same_documents(official, left_out) -> None:
     runs = [*official, *left_out]
     assert reference_of(official[1], runs, "dev") is official[0]

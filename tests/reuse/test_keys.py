@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
+from hydra._internal.hydra import Hydra
 
-from sitrepbench.config.compose import compose
+from sitrepbench.config.compose import compose, compose_with, hydra_session
 from sitrepbench.config.run_config import check_config
 from sitrepbench.labels import LABELS
 from sitrepbench.preparing import PreparedRun, prepare
@@ -31,7 +34,15 @@ def write(file: Path, *, extra: str = "") -> Path:
 
 def prepared(file: Path, *overrides: str, config_dirs: tuple[Path, ...] = ()) -> PreparedRun:
     given = [f"dataset.path={file}", "protocol.n_folds=3", *overrides]
-    return prepare(check_config(compose(given, config_dirs=config_dirs)))
+    if config_dirs:
+        return prepare(check_config(compose(given, config_dirs=config_dirs)))
+    return prepare(check_config(compose_with(_hydra(), given)))
+
+
+@lru_cache(maxsize=1)
+def _hydra() -> Hydra:
+    """Return a Hydra that has read the program's files for all tests of this module."""
+    return ExitStack().enter_context(hydra_session())
 
 
 def key(file: Path, *overrides: str, config_dirs: tuple[Path, ...] = ()) -> str:

@@ -56,6 +56,7 @@ def covered(design: CorpusDesign, *, n_documents: int, n_corpora: int) -> Covera
     return Coverage(float(share[0]), share[1:], by_sentences / len(corpora))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "n_documents"), [("good", 40), ("weak", 20)])
 def test_intervals_hold_the_truth(name: str, n_documents: int) -> None:
     # Of 400 corpora the share has a standard error of 1.1 points.

@@ -159,6 +159,7 @@ def test_mcnemar_is_that_of_statsmodels(only_one: int, only_other: int) -> None:
     assert exact_p(only_one, only_other) == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.slow
 @settings(max_examples=10)  # statsmodels takes a tenth of a second for each
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
 def test_holm_is_that_of_statsmodels(p_values: list[float]) -> None:

@@ -114,6 +114,7 @@ def test_a_study_composes_for_every_run_of_its_sweep(study: str) -> None:
     assert len(set(told)) == len(told)
 
 
+@pytest.mark.slow
 def test_baselines_are_all_models_each_with_its_features_and_the_same_budget() -> None:
     runs = {run.names["model"]: run for run in jobs("baselines")}
     assert sorted(runs) == sorted({*MODELS} - PRETRAINED)
@@ -133,6 +134,7 @@ def about(model: str) -> dict[str, Any]:
     return node
 
 
+@pytest.mark.slow
 def test_dear_models_are_in_baselines_only() -> None:
     dear = {name for name in MODELS if about(name)["cost"] == "dear"}
     assert dear - PRETRAINED == DEAR

@@ -81,6 +81,7 @@ def test_a_worker_that_sees_other_files_is_told_to() -> None:
 # A cluster of our own
 
 
+@pytest.mark.slow
 def test_errands_come_back_in_order(pool: DaskPool, tmp_path: Path) -> None:
     asked = {slot: errand(tmp_path, "answer", *(f"{slot}{n}" for n in range(3))) for slot in (0, 1)}
     futures = {slot: pool.submit(asked[slot], slot) for slot in (0, 1)}

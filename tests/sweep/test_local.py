@@ -49,6 +49,7 @@ def cause_of(pool: LocalPool, folder: Path, key: str, slot: int = 0) -> str:
     return str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_slot_keeps_its_worker_and_answers_come_in_order(pool: LocalPool, tmp_path: Path) -> None:
     first = ask(pool, tmp_path, "a", "b", "c")
     other = ask(pool, tmp_path, "d", slot=1)

@@ -57,6 +57,7 @@ def test_an_attempt_tells_why_and_how_to_repeat_it(job: Job, settings: TrackingS
     assert Path(path).read_text() == FAILURE.details
 
 
+@pytest.mark.slow
 def test_the_same_failure_is_one_attempt_and_another_is_another(
     job: Job, settings: TrackingSettings
 ) -> None:

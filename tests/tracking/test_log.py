@@ -293,6 +293,7 @@ def test_records_of_what_is_there_are_not_read(
     assert asked == []
 
 
+@pytest.mark.slow
 def test_forgotten_runs_are_deleted_and_can_be_logged_again(
     make_record: MakeRecord, settings: TrackingSettings, results: Path
 ) -> None:

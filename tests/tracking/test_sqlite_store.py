@@ -81,6 +81,7 @@ def test_the_installed_schema_is_one_that_was_verified() -> None:
     )
 
 
+@pytest.mark.slow
 def test_mlflow_shows_the_same_whoever_wrote_the_run(
     make_record: MakeRecord, settings: TrackingSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,7 @@ MODELS = sorted(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in MODELS]
 )

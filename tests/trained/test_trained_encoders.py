@@ -79,6 +79,7 @@ def trained(run: PreparedRun) -> TrainedModel:
     return train(run, record, Order(Path("model"), command="sitrepbench train"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_who_loads_it_says_where_the_encoder_is(
     case: str, prepared: Callable[..., PreparedRun], place: Path, monkeypatch: pytest.MonkeyPatch

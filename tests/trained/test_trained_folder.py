@@ -75,6 +75,7 @@ def forge(folder: Path, name: str, data: bytes, **fields: Any) -> None:
     path.write_text(json.dumps({**manifest, **fields}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case", [pytest.param(case, marks=[pytest.mark.slow] * (case in LONG)) for case in CASES]
 )
@@ -429,6 +430,7 @@ def test_what_lies_there_is_not_written_over(
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.slow
 def test_a_test_split_is_never_trained_on() -> None:
     run = prepare(
         check_config(

@@ -88,6 +88,7 @@ def answers(obtained: Obtained) -> list[str]:
     return list(frame.sort_values("sentence_id")["predicted"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("refit", "fitted"), [("all", ["train", "dev"]), ("others", ["train"])])
 def test_the_choice_is_scikit_learns_on_dev_and_so_are_the_answers(
     run: Callable[..., Any], table: Path, refit: str, fitted: list[str]
