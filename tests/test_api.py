@@ -114,6 +114,7 @@ def test_a_dataset_is_a_name_a_table_or_a_card(frame: pd.DataFrame, store: Path)
         sitrepbench.run(*look, dataset="sedes", **rules)
 
 
+@pytest.mark.slow
 def test_an_object_is_the_same_run_as_its_yaml(frame: pd.DataFrame, store: Path) -> None:
     given: dict[str, Any] = {"dataset": frame, "features": "word", "results_dir": store}
     model = LinearSVC(C=0.3, class_weight="balanced")
@@ -125,6 +126,7 @@ def test_an_object_is_the_same_run_as_its_yaml(frame: pd.DataFrame, store: Path)
     assert changed.record.config["model"]["C"] == 0.5
 
 
+@pytest.mark.slow
 def test_classes_of_ones_own_are_run(frame: pd.DataFrame, store: Path) -> None:
     result = sitrepbench.run(
         *QUICK, model=OwnBayes, features=OwnWords(most=200), dataset=frame, results_dir=store

@@ -149,6 +149,7 @@ def test_agreement_of_the_corpus(repository: Path, capsys: pytest.CaptureFixture
     assert len(found["disagreements"]) == stats["disagreements"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="there is no /dev/stdout here")
 def test_what_a_shell_adds_to_a_file_is_added(folder: Path) -> None:
     told = Path("told.xml")

@@ -68,6 +68,7 @@ def test_two_runs_with_folds_and_sentences(told: Told) -> None:
     assert all(example["text"] in texts for example in examples)
 
 
+@pytest.mark.slow
 def test_sentences_that_cannot_be_read_any_more_cost_only_themselves(
     told: Told, place: Path
 ) -> None:

@@ -289,6 +289,7 @@ def test_no_other_file_can_use_a_committed_studys_look(run, tmp_path: Path, chan
     assert "this is another run" in err
 
 
+@pytest.mark.slow
 def test_a_committed_study_looks_for_itself_only(run, tmp_path: Path, require) -> None:
     lexicon = tmp_path / "mine.yaml"
     lexicon.write_text(

@@ -163,6 +163,7 @@ def draw_study_text(runs: list[StudyRun]) -> str:
         return draw_study(runs, title="tiny")
 
 
+@pytest.mark.slow
 def test_a_learning_curve_is_drawn_over_documents(make: MakeRun, official) -> None:
     curve = [
         make("model=complement_nb", "protocol=learning_curve", f"protocol.documents={size}",

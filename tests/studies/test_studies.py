@@ -155,6 +155,7 @@ def test_only_declared_studies_read_a_test_split() -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_ablation_takes_away_one_kind_of_feature_at_a_time() -> None:
     features = {run.names["features"]: run.tree["features"] for run in jobs("features")}
     whole = features["everything"]

@@ -91,6 +91,7 @@ def test_errands_come_back_in_order(pool: DaskPool, tmp_path: Path) -> None:
     assert pool.where() == "2 Dask workers on this machine"
 
 
+@pytest.mark.slow
 def test_two_errands_are_under_way_at_once(pool: DaskPool, tmp_path: Path) -> None:
     futures = [
         pool.submit(errand(tmp_path, "meet", name, others=[other]), slot)

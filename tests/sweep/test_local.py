@@ -117,6 +117,7 @@ def test_an_errand_that_raises_keeps_its_worker(pool: LocalPool, tmp_path: Path)
     assert ask(pool, tmp_path, "b") == first
 
 
+@pytest.mark.slow
 def test_an_answer_that_cannot_be_sent_is_an_error_and_not_a_dead_worker(tmp_path: Path) -> None:
     with LocalPool(1, work=errands.answer_oddly) as pool:
         with pytest.raises(TypeError, match="pickle"):

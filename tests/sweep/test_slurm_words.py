@@ -199,6 +199,7 @@ def test_the_script_says_what_was_asked_for(commands: Commands, tmp_path: Path) 
     assert " --cpus-per-task=2 " in lines[places[-1]]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("submitit")
 def test_a_first_refusal_is_final_and_a_later_one_is_not(
     commands: Commands, tmp_path: Path

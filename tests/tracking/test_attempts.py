@@ -69,6 +69,7 @@ def test_the_same_failure_is_one_attempt_and_another_is_another(
         assert len(store.find(ATTEMPT)) == 2
 
 
+@pytest.mark.slow
 def test_attempts_are_superseded_once_the_run_is_done(
     make_record: MakeRecord, job: Job, settings: TrackingSettings
 ) -> None:
