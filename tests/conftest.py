@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from sitrepbench.preparing import PreparedRun
 
 # Before anything imports mlflow, which reads it once.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -65,3 +69,21 @@ def require_path(require: Callable[[bool, str], None]) -> Callable[[Path, str], 
         return path
 
     return check
+
+
+@pytest.fixture(scope="session")
+def prepared() -> Iterator[Callable[..., PreparedRun]]:
+    """Return a function that prepares a run of a table's file; files are composed from once."""
+    from sitrepbench.config.compose import compose, compose_with, hydra_session
+    from sitrepbench.config.run_config import check_config
+    from sitrepbench.preparing import prepare
+
+    with hydra_session() as hydra:
+
+        def call(file: Path, *overrides: str, config_dirs: tuple[Path, ...] = ()) -> PreparedRun:
+            given = [f"dataset.path={file}", "protocol.n_folds=3", *overrides]
+            if config_dirs:
+                return prepare(check_config(compose(given, config_dirs=config_dirs)))
+            return prepare(check_config(compose_with(hydra, given)))
+
+        yield call

@@ -66,6 +66,8 @@ class EncoderUse:
         Files of which one makes a folder an encoder's.
     expected : str
         What such a folder is like.
+    distributions : tuple of str
+        What decides results beside the files and the settings.
     """
 
     what: str
@@ -74,6 +76,7 @@ class EncoderUse:
     libraries: tuple[str, ...]
     marks: tuple[str, ...]
     expected: str
+    distributions: tuple[str, ...]
 
     @property
     def install(self) -> str:
@@ -149,14 +152,19 @@ class EncoderUse:
             total.update(f"{file.relative_to(folder).as_posix()}\0{digest}\n".encode())
         return total.hexdigest()
 
-    def _whole(self, folder: Path, name: str) -> Path:
+    def missing(self, folder: Path) -> list[str]:
+        """Return what an encoder's folder lacks, for messages."""
         files = encoder_files(folder)
-        there = {file.name for file in files}
-        missing = [] if there & {*self.marks} else [self.marks[0]]
+        own = {file.name for file in files if file.parent == folder}
+        missing = [] if own & {*self.marks} else [self.marks[0]]
         if not any(map(_is_weights, files)):
             missing.append(WEIGHTS)
         if not _has_tokenizer(files):
             missing.append("tokenizer")
+        return missing
+
+    def _whole(self, folder: Path, name: str) -> Path:
+        missing = self.missing(folder)
         if missing:
             raise ConfigError(
                 f"{self.parameter}={name}: {folder} holds no {' and no '.join(missing)}; expected "
@@ -172,6 +180,7 @@ EMBEDDING = EncoderUse(
     libraries=("torch", "sentence_transformers"),
     marks=(MODULES, CONFIG),
     expected="as SentenceTransformer.save writes it",
+    distributions=("sentence-transformers", "tokenizers", "torch", "transformers"),
 )
 FINE_TUNING = EncoderUse(
     what="fine-tuning needs",
@@ -180,6 +189,7 @@ FINE_TUNING = EncoderUse(
     libraries=("torch", "transformers", "safetensors"),
     marks=(CONFIG,),
     expected="as transformers' save_pretrained writes it, with its tokenizer",
+    distributions=("tokenizers", "torch", "transformers"),
 )
 
 
@@ -294,11 +304,9 @@ def _is_complete(folder: Path, name: str, use: EncoderUse) -> bool:
     """
     from huggingface_hub import try_to_load_from_cache
 
-    names = {file.name for file in folder.iterdir()}
-    files = encoder_files(folder)
-    if not (any(map(_is_weights, files)) and _has_tokenizer(files) and names & {*use.marks}):
+    if use.missing(folder):
         return False
-    if MODULES not in use.marks or MODULES in names:
+    if MODULES not in use.marks or (folder / MODULES).exists():
         return all(any(module.glob("*")) for module in _modules(folder, with_files=True))
     # A path, None where nothing is known, or a mark that the hub has no such file.
     return try_to_load_from_cache(name, MODULES) is not None

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import fields
-from functools import lru_cache
 from pathlib import Path
 
 import pytest
-from hydra._internal.hydra import Hydra
 
 from sitrepbench.config import key as key_module
-from sitrepbench.config.compose import compose, compose_with, hydra_session
+from sitrepbench.config.compose import compose
 from sitrepbench.config.key import DECIDING, LEFT_OUT
 from sitrepbench.config.run_config import check_config
 from sitrepbench.config.schema import RunSchema
@@ -24,6 +22,15 @@ ROWS = [
         ["casualty_report", "denial", "negotiation", "evacuation", "background"]
     )
 ]
+
+
+Key = Callable[..., str]
+Prepared = Callable[..., PreparedRun]
+
+
+@pytest.fixture
+def key(prepared: Prepared) -> Key:
+    return lambda *given, **named: prepared(*given, **named).key
 
 
 @pytest.fixture
@@ -39,25 +46,8 @@ def _write(file: Path, rows: list[tuple[str, str, str]]) -> None:
     forget_data()
 
 
-def key(file: Path, *overrides: str, config_dirs: tuple[Path, ...] = ()) -> str:
-    return prepared(file, *overrides, config_dirs=config_dirs).key
-
-
-def prepared(file: Path, *overrides: str, config_dirs: tuple[Path, ...] = ()) -> PreparedRun:
-    given = [f"dataset.path={file}", "protocol.n_folds=3", *overrides]
-    if config_dirs:
-        return prepare(check_config(compose(given, config_dirs=config_dirs)))
-    return prepare(check_config(compose_with(_hydra(), given)))
-
-
-@lru_cache(maxsize=1)
-def _hydra() -> Hydra:
-    """Return a Hydra that has read the program's files for all tests of this module."""
-    return ExitStack().enter_context(hydra_session())
-
-
 @pytest.mark.slow
-def test_a_seed_that_nothing_draws_from_changes_no_key(table: Path) -> None:
+def test_a_seed_that_nothing_draws_from_changes_no_key(key: Key, table: Path) -> None:
     given = ["model=logistic_regression"]
     assert key(table, *given, "seed=1") == key(table, *given, "seed=2")
     assert key(table, *given, "+model.solver=saga", "seed=1") != key(
@@ -65,7 +55,7 @@ def test_a_seed_that_nothing_draws_from_changes_no_key(table: Path) -> None:
     )
 
 
-def test_a_column_that_only_a_users_features_read_changes_the_key(tmp_path: Path) -> None:
+def test_a_column_that_only_a_users_features_read_changes_the_key(key: Key, tmp_path: Path) -> None:
     keys = set()
     for outlet in ("radio", "paper"):
         file = tmp_path / f"{outlet}.csv"
@@ -89,7 +79,7 @@ SAME = [
 
 
 @pytest.mark.parametrize("overrides", SAME, ids=lambda given: given[0])
-def test_what_decides_nothing_changes_no_key(table: Path, overrides: list[str]) -> None:
+def test_what_decides_nothing_changes_no_key(key: Key, table: Path, overrides: list[str]) -> None:
     assert key(table, *overrides) == key(table, "model=complement_nb")
 
 
@@ -107,7 +97,9 @@ DIFFERENT = [
 
 
 @pytest.mark.parametrize("overrides", DIFFERENT, ids=lambda given: given[0])
-def test_what_decides_predictions_changes_the_key(table: Path, overrides: list[str]) -> None:
+def test_what_decides_predictions_changes_the_key(
+    key: Key, table: Path, overrides: list[str]
+) -> None:
     assert key(table, *overrides) != key(table)
 
 
@@ -117,7 +109,9 @@ def test_every_top_level_key_is_counted_or_left_out_for_a_reason() -> None:
 
 
 @pytest.mark.slow
-def test_a_calibrator_counts_only_where_one_is_chosen(table: Path) -> None:
+def test_a_calibrator_counts_only_where_one_is_chosen(
+    key: Key, prepared: Prepared, table: Path
+) -> None:
     plain = prepared(table).parts
     assert "calibrator" not in plain["config"]
     assert not [name for name in plain["sources"] if name.startswith("calibration/")]
@@ -129,13 +123,15 @@ def test_a_calibrator_counts_only_where_one_is_chosen(table: Path) -> None:
 
 
 @pytest.mark.parametrize("features", ["word", "embeddings", "embeddings_tfidf"])
-def test_features_do_not_count_where_they_do_not_apply(table: Path, features: str) -> None:
+def test_features_do_not_count_where_they_do_not_apply(
+    prepared: Prepared, table: Path, features: str
+) -> None:
     # Nor do their libraries, which need not even be installed.
     chosen = prepared(table, "model=keyword_rules", f"features={features}").parts
     assert chosen == prepared(table, "model=keyword_rules").parts
 
 
-def test_data_count_by_content_not_by_place(table: Path, tmp_path: Path) -> None:
+def test_data_count_by_content_not_by_place(key: Key, table: Path, tmp_path: Path) -> None:
     before = key(table)
     moved = tmp_path / "elsewhere" / "other.csv"
     moved.parent.mkdir()
@@ -145,7 +141,7 @@ def test_data_count_by_content_not_by_place(table: Path, tmp_path: Path) -> None
     assert key(table) != before
 
 
-def test_a_lexicon_counts_by_content_not_by_place(table: Path, tmp_path: Path) -> None:
+def test_a_lexicon_counts_by_content_not_by_place(key: Key, table: Path, tmp_path: Path) -> None:
     from sitrepbench.models.keywords import LEXICON_FOLDER
 
     copy = tmp_path / "copy.yaml"
@@ -157,7 +153,7 @@ def test_a_lexicon_counts_by_content_not_by_place(table: Path, tmp_path: Path) -
 
 
 def test_files_that_a_part_of_somebody_elses_estimator_reads_count(
-    table: Path, tmp_path: Path
+    key: Key, table: Path, tmp_path: Path
 ) -> None:
     from sitrepbench.features.cues import CUE_FOLDER
 
@@ -180,7 +176,7 @@ def test_files_that_a_part_of_somebody_elses_estimator_reads_count(
 
 
 def test_the_programs_own_sources_and_versions_count(
-    table: Path, monkeypatch: pytest.MonkeyPatch
+    key: Key, table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = key(table)
     monkeypatch.setattr(key_module, "source_digests", lambda: {"execution.py": "changed"})
@@ -237,7 +233,7 @@ def test_the_deciding_sources_exist_and_hold_what_fits_and_predicts() -> None:
 
 
 def test_a_users_own_module_counts_by_its_source(
-    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    key: Key, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import sys
 

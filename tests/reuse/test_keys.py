@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
-from functools import lru_cache
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hydra._internal.hydra import Hydra
 
-from sitrepbench.config.compose import compose, compose_with, hydra_session
+from sitrepbench.config.compose import compose
 from sitrepbench.config.run_config import check_config
 from sitrepbench.labels import LABELS
 from sitrepbench.preparing import PreparedRun, prepare
 from sitrepbench.reuse.keys import features_key, is_dear
+
+Key = Callable[..., str]
+Prepared = Callable[..., PreparedRun]
+
+
+@pytest.fixture
+def key(prepared: Prepared) -> Key:
+    def call(*given: Any, **named: Any) -> str:
+        run = prepared(*given, **named)
+        return features_key(run.parts, run.plan, run.pipeline)
+
+    return call
 
 
 @pytest.fixture
@@ -32,24 +43,6 @@ def write(file: Path, *, extra: str = "") -> Path:
     return file
 
 
-def prepared(file: Path, *overrides: str, config_dirs: tuple[Path, ...] = ()) -> PreparedRun:
-    given = [f"dataset.path={file}", "protocol.n_folds=3", *overrides]
-    if config_dirs:
-        return prepare(check_config(compose(given, config_dirs=config_dirs)))
-    return prepare(check_config(compose_with(_hydra(), given)))
-
-
-@lru_cache(maxsize=1)
-def _hydra() -> Hydra:
-    """Return a Hydra that has read the program's files for all tests of this module."""
-    return ExitStack().enter_context(hydra_session())
-
-
-def key(file: Path, *overrides: str, config_dirs: tuple[Path, ...] = ()) -> str:
-    run = prepared(file, *overrides, config_dirs=config_dirs)
-    return features_key(run.parts, run.plan, run.pipeline)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides",
@@ -64,7 +57,7 @@ def key(file: Path, *overrides: str, config_dirs: tuple[Path, ...] = ()) -> str:
     ids=lambda given: given[0],
 )
 def test_what_the_features_do_not_depend_on_changes_nothing(
-    table: Path, overrides: list[str]
+    key: Key, table: Path, overrides: list[str]
 ) -> None:
     assert key(table, *overrides) == key(table)
 
@@ -80,19 +73,21 @@ def test_what_the_features_do_not_depend_on_changes_nothing(
     ],
     ids=lambda given: given[0],
 )
-def test_what_decides_the_features_changes_the_key(table: Path, overrides: list[str]) -> None:
+def test_what_decides_the_features_changes_the_key(
+    key: Key, table: Path, overrides: list[str]
+) -> None:
     assert key(table, *overrides) != key(table)
     assert len(key(table)) == 24
 
 
-def test_other_data_change_the_key(table: Path, tmp_path: Path) -> None:
+def test_other_data_change_the_key(key: Key, table: Path, tmp_path: Path) -> None:
     other = write(tmp_path / "other.csv", extra=" more")
     assert key(other) != key(table)
     assert key(write(tmp_path / "same.csv")) == key(table)
 
 
 @pytest.mark.slow
-def test_a_seed_counts_where_the_features_draw(table: Path) -> None:
+def test_a_seed_counts_where_the_features_draw(key: Key, prepared: Prepared, table: Path) -> None:
     given = ["features=lsa", "model=logistic_regression"]
     assert key(table, *given, "seed=1") != key(table, *given, "seed=2")
     assert prepared(table, *given, "seed=1").key != prepared(table, *given, "seed=2").key
@@ -103,7 +98,7 @@ def test_a_seed_counts_where_the_features_draw(table: Path) -> None:
     assert key(table, *fixed, "model=linear_svm") == key(table, *fixed)
 
 
-def test_there_is_nothing_to_share_without_features_or_fitting(table: Path) -> None:
+def test_there_is_nothing_to_share_without_features_or_fitting(key: Key, table: Path) -> None:
     assert key(table, "model=majority") == ""
     assert key(table, "model=keyword_rules", "features=word") == ""
     given = ["protocol=score", "model=majority_background"]
@@ -111,7 +106,7 @@ def test_there_is_nothing_to_share_without_features_or_fitting(table: Path) -> N
     assert features_key(run.parts, run.plan, run.pipeline) == ""
 
 
-def test_sources_and_versions_count(table: Path) -> None:
+def test_sources_and_versions_count(prepared: Prepared, table: Path) -> None:
     run = prepared(table)
     before = features_key(run.parts, run.plan, run.pipeline)
     for changed in (
@@ -132,7 +127,7 @@ def test_sources_and_versions_count(table: Path) -> None:
 
 
 def test_a_users_own_features_count_by_their_source(
-    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    key: Key, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = tmp_path / "myfeatures.py"
     text = "from sklearn.feature_extraction.text import CountVectorizer as Mine\n"
@@ -148,7 +143,7 @@ def test_a_users_own_features_count_by_their_source(
     sys.modules.pop("myfeatures", None)
 
 
-def test_dear_is_what_the_config_says(table: Path) -> None:
+def test_dear_is_what_the_config_says(prepared: Prepared, table: Path) -> None:
     assert is_dear(prepared(table, "features=lsa").config.tree["features"])
     assert not is_dear(prepared(table).config.tree["features"])
     assert not is_dear({"_target_": "x", "_about_": None})

@@ -68,6 +68,16 @@ def add_store(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_encoder(parser: argparse.ArgumentParser) -> None:
+    """Add the option that tells where the encoder of a model lies."""
+    parser.add_argument(
+        "--encoder",
+        metavar="FOLDER",
+        help="where the encoder lies that the model reads: a folder, or a name on the Hugging "
+        "Face hub; its files must be those of the training",
+    )
+
+
 def add_config_dir(parser: argparse.ArgumentParser) -> None:
     """Add the option that tells a folder of the user's own configs."""
     parser.add_argument(

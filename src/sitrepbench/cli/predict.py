@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from sitrepbench.cli.arguments import add_store, count, output_name
-from sitrepbench.cli.train import add_encoder
+from sitrepbench.cli.arguments import add_encoder, add_store, count, output_name
 
 DESCRIPTION = """\
 Label the sentences of a file with a trained model: the same rows in the same

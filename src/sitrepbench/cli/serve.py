@@ -7,8 +7,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from sitrepbench.cli.arguments import add_store, port
-from sitrepbench.cli.train import add_encoder, add_loading_rules
+from sitrepbench.cli.arguments import add_encoder, add_store, port
+from sitrepbench.cli.train import add_loading_rules
 
 DEFAULT_PORT = 5005
 _TELLS = """\

@@ -71,16 +71,6 @@ def add_loading_rules(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_encoder(parser: argparse.ArgumentParser) -> None:
-    """Add the option that tells where the encoder of a model lies."""
-    parser.add_argument(
-        "--encoder",
-        metavar="FOLDER",
-        help="where the encoder lies that the model reads: a folder, or a name on the Hugging "
-        "Face hub; its files must be those of the training",
-    )
-
-
 def _train(parsed: argparse.Namespace) -> int:
     from sitrepbench.trained.folder import check_output
     from sitrepbench.trained.serialised import check_names

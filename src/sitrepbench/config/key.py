@@ -24,6 +24,7 @@ from sitrepbench.config.building import without_own_keys
 from sitrepbench.config.run_config import RunConfig
 from sitrepbench.config.session_code import SESSION, session_digests
 from sitrepbench.config.targets import TARGET, locate
+from sitrepbench.encoders import EMBEDDING, FINE_TUNING
 from sitrepbench.features.contents import contents as contents_of_parts
 from sitrepbench.models.pipeline import reads_frame, unset_seeds
 from sitrepbench.protocols import Plan
@@ -77,12 +78,13 @@ _UNSET: Mapping[str, tuple[Any, ...]] = {
 CALIBRATION_SOURCES = "calibration"
 #: Sources and libraries that count where something of them is chosen, by the target's beginning.
 CHOSEN_SOURCES = {"sitrepbench.finetuning.": "finetuning"}
-_NETWORKS = ("torch", "transformers", "tokenizers")
 CHOSEN_LIBRARIES = {
-    "sitrepbench.finetuning.": _NETWORKS,
-    "sitrepbench.features.Embeddings": (*_NETWORKS, "sentence-transformers"),
-    "sitrepbench.features.embeddings": (*_NETWORKS, "sentence-transformers"),
+    "sitrepbench.finetuning.": FINE_TUNING.distributions,
+    "sitrepbench.features.Embeddings": EMBEDDING.distributions,
+    "sitrepbench.features.embeddings": EMBEDDING.distributions,
 }
+#: Stands for the version of a library that is not there.
+ABSENT = "absent"
 #: Whether a step draws random numbers, by what it is made of.
 _KNOWN_DRAWS: dict[str, bool] = {}
 _KNOWN_LIMIT = 10_000
@@ -316,4 +318,4 @@ def _version(distribution: str) -> str:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         # Of an extra that features ask for which the model does not read.
-        return "absent"
+        return ABSENT

@@ -21,14 +21,14 @@ from sitrepbench.encoders import (
     EncoderUse,
 )
 from sitrepbench.errors import ConfigError, DataError
-from sitrepbench.features.embeddings import DISTRIBUTIONS, Embeddings
+from sitrepbench.features.embeddings import Embeddings
 from sitrepbench.trained.parts import parts_of
 
 #: Trusting this type lets a model have the encoder read that it names.
 EMBEDDINGS_TYPE = f"{Embeddings.__module__}.{Embeddings.__qualname__}"
 _FINE_TUNED = "sitrepbench.finetuning."
-#: What a fine-tuned network is computed with; its weights are safetensors.
-_NETWORKS = ("safetensors", "tokenizers", "torch", "transformers")
+#: In which the weights of networks lie.
+_SAFETENSORS = "safetensors"
 
 
 def encoder_parts(pipeline: Any) -> list[Embeddings]:
@@ -63,11 +63,11 @@ def libraries_of(pipeline: Any) -> dict[str, str]:
     names: set[str] = set()
     for part in parts_of(pipeline):
         if isinstance(part, Embeddings):
-            names.update((*DISTRIBUTIONS, "safetensors"))
+            names.update((*EMBEDDING.distributions, _SAFETENSORS))
             if part.model == PACKAGED:
                 names.add(PACKAGED_DISTRIBUTION)
         elif _is_fine_tuned(part):
-            names.update(_NETWORKS)
+            names.update((*FINE_TUNING.distributions, _SAFETENSORS))
     found = {}
     for name in sorted(names):
         try:

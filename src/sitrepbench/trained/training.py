@@ -18,6 +18,7 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from sitrepbench import __version__
+from sitrepbench.config.key import ABSENT
 from sitrepbench.data.card import load_card
 from sitrepbench.data.dataset import DOCUMENT_ID, LABEL, POSITION, TEXT
 from sitrepbench.data.shipped import shipped_card, shipped_names
@@ -45,8 +46,6 @@ from sitrepbench.trained.serialised import check_names, to_pickle, to_skops
 #: The libraries that decide what any loaded model answers; others are those that a run's key counts
 #: and that its networks are computed with.
 DECIDING = ("sitrepbench", "scikit-learn", "numpy", "scipy", "pandas", "skops", "pyyaml")
-#: What a key says of a library that is not there (`sitrepbench.config.key`).
-_ABSENT = "absent"
 #: Sentences of the input example: invented, so that no training text leaves with a model.
 EXAMPLE = (
     "At least nine people were killed when a shell hit the bakery, a doctor said.",
@@ -224,7 +223,7 @@ def versions_of(prepared: PreparedRun, pipeline: Pipeline) -> dict[str, str]:
     """Return the libraries that decide what a model answers, with their versions."""
     always = {name: version(name) for name in DECIDING}
     counted = prepared.parts["versions"].items()
-    others = {name: found for name, found in counted if found != _ABSENT}
+    others = {name: found for name, found in counted if found != ABSENT}
     others |= libraries_of(pipeline)
     return always | {name: others[name] for name in sorted(others)}
 
